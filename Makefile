@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. `make help` lists what there is; the build itself is Meson's (meson.build).
+
+BUILD ?= build
+FUZZ_TIME ?= 600
+FUZZ_TARGET ?=
+PREFIX ?= /usr/local
+# Debian's own Python: the packages named in scripts/packages are installed for this one.
+PYTHON := /usr/bin/python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check check-unit check-powerloss build fuzz footprint coverage format install \
+	clean packages
+
+help: ## this list
+	@echo 'Otter: over-the-air firmware updates for ESP32, over any link.'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo 'Missing Debian packages are installed by demo and check (list: scripts/packages).'
+
+demo: ## see it work: an image updated from 1.0.0 to 1.1.0 and booted
+	@scripts/bootstrap build
+	@$(MAKE) --no-print-directory build
+	@scripts/demo $(BUILD)
+
+check: ## everything CI runs: format, static checks, builds, tests, fuzzing, footprint, coverage
+	@scripts/bootstrap build check
+	@$(PYTHON) scripts/check
+
+check-unit: build ## the fast tests alone
+	@meson test -C $(BUILD) --suite unit --print-errorlogs
+
+check-powerloss: build ## power cut everywhere: the long runner alone
+	@scripts/powerloss $(BUILD)
+
+build: ## build the library, the tools and the tests into $(BUILD)
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+fuzz: ## fuzz every parser, FUZZ_TIME seconds each (FUZZ_TARGET=name for one)
+	@scripts/fuzz --time $(FUZZ_TIME) $(FUZZ_TARGET)
+
+footprint: ## size, RAM and stack of the device library on a 32-bit RISC-V, against the budget
+	@scripts/footprint
+
+coverage: ## line coverage of the device library
+	@scripts/coverage
+
+format: ## format every C file in place
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build ## install the library, headers, tools and pages under PREFIX (DESTDIR is honoured)
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@meson install -C $(BUILD)
+
+packages: ## install every package that building and checking need
+	@scripts/bootstrap build check
+
+clean: ## remove every build folder
+	rm -rf build build-*
