@@ -101,9 +101,9 @@ struct otter_update {
     uint32_t erased;                   /* bytes erased from the slot's start */
     uint32_t checked;                  /* bytes read back */
     uint32_t staged;                   /* bytes waiting in buf */
+    uint32_t image_size;               /* bytes; known while CHECKING */
     uint8_t digest[OTTER_SHA256_SIZE]; /* of the image as received */
     uint8_t state;
-    bool image_accepted;
 };
 
 /* Prepares a session; config is copied. Returns OTTER_ERR_ARG for a missing function or a buffer
