@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/att.h"
+
+#include <string.h>
+
+#include "base/cursor.h"
+
+/* Parameters of an opcode, a letter each, in wire order:
+ *   H handle   E end handle   O offset   M mtu   Q request opcode   X error   F format octet
+ *   T 16-bit type   U type of 2 or 16 bytes, the rest   V value, the rest */
+static const struct layout {
+    uint8_t opcode;
+    const char *fields;
+    const char *name;
+} layouts[] = {
+    {OTTER_ATT_ERROR_RSP, "QHX", "Error Response"},
+    {OTTER_ATT_MTU_REQ, "M", "Exchange MTU Request"},
+    {OTTER_ATT_MTU_RSP, "M", "Exchange MTU Response"},
+    {OTTER_ATT_FIND_INFO_REQ, "HE", "Find Information Request"},
+    {OTTER_ATT_FIND_INFO_RSP, "FV", "Find Information Response"},
+    {OTTER_ATT_FIND_BY_TYPE_VALUE_REQ, "HETV", "Find By Type Value Request"},
+    {OTTER_ATT_FIND_BY_TYPE_VALUE_RSP, "V", "Find By Type Value Response"},
+    {OTTER_ATT_READ_BY_TYPE_REQ, "HEU", "Read By Type Request"},
+    {OTTER_ATT_READ_BY_TYPE_RSP, "FV", "Read By Type Response"},
+    {OTTER_ATT_READ_REQ, "H", "Read Request"},
+    {OTTER_ATT_READ_RSP, "V", "Read Response"},
+    {OTTER_ATT_READ_BLOB_REQ, "HO", "Read Blob Request"},
+    {OTTER_ATT_READ_BLOB_RSP, "V", "Read Blob Response"},
+    {OTTER_ATT_READ_BY_GROUP_REQ, "HEU", "Read By Group Type Request"},
+    {OTTER_ATT_READ_BY_GROUP_RSP, "FV", "Read By Group Type Response"},
+    {OTTER_ATT_WRITE_REQ, "HV", "Write Request"},
+    {OTTER_ATT_WRITE_RSP, "", "Write Response"},
+    {OTTER_ATT_PREPARE_WRITE_REQ, "HOV", "Prepare Write Request"},
+    {OTTER_ATT_PREPARE_WRITE_RSP, "HOV", "Prepare Write Response"},
+    {OTTER_ATT_EXECUTE_WRITE_REQ, "F", "Execute Write Request"},
+    {OTTER_ATT_EXECUTE_WRITE_RSP, "", "Execute Write Response"},
+    {OTTER_ATT_NOTIFICATION, "HV", "Notification"},
+    {OTTER_ATT_INDICATION, "HV", "Indication"},
+    {OTTER_ATT_CONFIRMATION, "", "Confirmation"},
+    {OTTER_ATT_WRITE_CMD, "HV", "Write Command"},
+    {OTTER_ATT_SIGNED_WRITE_CMD, "HV", "Signed Write Command"},
+};
+
+static const struct layout *find_layout(uint8_t opcode)
+{
+    for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+        if (layouts[i].opcode == opcode) {
+            return &layouts[i];
+        }
+    }
+    return NULL;
+}
+
+static void decode_field(char field, struct otter_att_pdu *pdu, struct otter_reader *r)
+{
+    switch (field) {
+    case 'H':
+        pdu->handle = otter_read_u16(r);
+        break;
+    case 'E':
+        pdu->end = otter_read_u16(r);
+        break;
+    case 'O':
+        pdu->offset = otter_read_u16(r);
+        break;
+    case 'M':
+        pdu->mtu = otter_read_u16(r);
+        break;
+    case 'Q':
+        pdu->request = otter_read_u8(r);
+        break;
+    case 'X':
+        pdu->error = otter_read_u8(r);
+        break;
+    case 'F':
+        pdu->format = otter_read_u8(r);
+        break;
+    case 'T':
+    case 'U':
+        pdu->uuid.len = field == 'T' || r->left == 2 ? 2 : 16;
+        otter_read_bytes(r, pdu->uuid.bytes, pdu->uuid.len);
+        break;
+    default: /* V */
+        pdu->len = r->left;
+        pdu->value = otter_read_view(r, r->left);
+        break;
+    }
+}
+
+otter_err otter_att_decode(struct otter_att_pdu *pdu, const uint8_t *data, size_t len)
+{
+    *pdu = (struct otter_att_pdu){0};
+    if (len == 0) {
+        return OTTER_ERR_EMPTY;
+    }
+    struct otter_reader r = otter_reader_on(data, len);
+    pdu->opcode = otter_read_u8(&r);
+    const struct layout *layout = find_layout(pdu->opcode);
+    if (layout == NULL) {
+        return OTTER_ERR_UNSUPPORTED;
+    }
+    for (const char *field = layout->fields; *field != '\0'; field++) {
+        decode_field(*field, pdu, &r);
+    }
+    return otter_reader_ok(&r) == OTTER_OK && r.left == 0 ? OTTER_OK : OTTER_ERR_LENGTH;
+}
+
+static void encode_field(char field, const struct otter_att_pdu *pdu, struct otter_writer *w)
+{
+    switch (field) {
+    case 'H':
+        otter_write_u16(w, pdu->handle);
+        break;
+    case 'E':
+        otter_write_u16(w, pdu->end);
+        break;
+    case 'O':
+        otter_write_u16(w, pdu->offset);
+        break;
+    case 'M':
+        otter_write_u16(w, pdu->mtu);
+        break;
+    case 'Q':
+        otter_write_u8(w, pdu->request);
+        break;
+    case 'X':
+        otter_write_u8(w, pdu->error);
+        break;
+    case 'F':
+        otter_write_u8(w, pdu->format);
+        break;
+    case 'T':
+    case 'U':
+        otter_write_bytes(w, pdu->uuid.bytes, pdu->uuid.len);
+        break;
+    default: /* V */
+        otter_write_bytes(w, pdu->value, pdu->len);
+        break;
+    }
+}
+
+size_t otter_att_encode(const struct otter_att_pdu *pdu, uint8_t *out, size_t room)
+{
+    const struct layout *layout = find_layout(pdu->opcode);
+
+    if (layout == NULL) {
+        return 0;
+    }
+    struct otter_writer w = otter_writer_on(out, room);
+    otter_write_u8(&w, pdu->opcode);
+    for (const char *field = layout->fields; *field != '\0'; field++) {
+        encode_field(*field, pdu, &w);
+    }
+    return otter_writer_ok(&w) == OTTER_OK ? room - w.left : 0;
+}
+
+struct otter_att_uuid otter_att_uuid16(uint16_t value)
+{
+    return (struct otter_att_uuid){2, {(uint8_t)value, (uint8_t)(value >> 8)}};
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+struct otter_att_uuid otter_att_uuid_parse(const char *text)
+{
+    struct otter_att_uuid uuid = {.len = 16};
+    const struct otter_att_uuid none = {0};
+
+    for (unsigned i = 16; i-- > 0;) {
+        if ((i == 11 || i == 9 || i == 7 || i == 5) && *text++ != '-') {
+            return none;
+        }
+        int high = hex_digit(text[0]);
+        int low = high < 0 ? -1 : hex_digit(text[1]);
+        if (low < 0) {
+            return none;
+        }
+        uuid.bytes[i] = (uint8_t)(high * 16 + low);
+        text += 2;
+    }
+    return *text == '\0' ? uuid : none;
+}
+
+/* 0000xxxx-0000-1000-8000-00805F9B34FB, Vol 3, Part B, 2.5.1 */
+static void expand(const struct otter_att_uuid *uuid, uint8_t out[16])
+{
+    static const uint8_t base[16] = {0xFB, 0x34, 0x9B, 0x5F, 0x80, 0, 0, 0x80, 0, 0x10};
+
+    if (uuid->len == 16) {
+        memcpy(out, uuid->bytes, 16);
+        return;
+    }
+    memcpy(out, base, 16);
+    memcpy(out + 12, uuid->bytes, 2);
+}
+
+bool otter_att_uuid_equal(const struct otter_att_uuid *a, const struct otter_att_uuid *b)
+{
+    uint8_t x[16], y[16];
+
+    if (a->len == 0 || b->len == 0) {
+        return a->len == b->len;
+    }
+    expand(a, x);
+    expand(b, y);
+    return memcmp(x, y, 16) == 0;
+}
+
+const char *otter_att_opcode_name(uint8_t opcode)
+{
+    const struct layout *layout = find_layout(opcode);
+
+    return layout != NULL ? layout->name : "ATT opcode";
+}
+
+const char *otter_att_error_text(uint8_t error)
+{
+    switch (error) {
+    case OTTER_ATT_INVALID_HANDLE:
+        return "Invalid Handle";
+    case OTTER_ATT_READ_NOT_PERMITTED:
+        return "Read Not Permitted";
+    case OTTER_ATT_WRITE_NOT_PERMITTED:
+        return "Write Not Permitted";
+    case OTTER_ATT_INVALID_PDU:
+        return "Invalid PDU";
+    case OTTER_ATT_INSUFFICIENT_AUTHENTICATION:
+        return "Insufficient Authentication";
+    case OTTER_ATT_REQUEST_NOT_SUPPORTED:
+        return "Request Not Supported";
+    case OTTER_ATT_INVALID_OFFSET:
+        return "Invalid Offset";
+    case OTTER_ATT_ATTRIBUTE_NOT_FOUND:
+        return "Attribute Not Found";
+    case OTTER_ATT_INVALID_VALUE_LENGTH:
+        return "Invalid Attribute Value Length";
+    case OTTER_ATT_UNLIKELY:
+        return "Unlikely Error";
+    case OTTER_ATT_INSUFFICIENT_ENCRYPTION:
+        return "Insufficient Encryption";
+    case OTTER_ATT_UNSUPPORTED_GROUP_TYPE:
+        return "Unsupported Group Type";
+    case OTTER_ATT_INSUFFICIENT_RESOURCES:
+        return "Insufficient Resources";
+    default:
+        return error >= 0x80 && error <= 0x9F ? "Application Error" : "Error";
+    }
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/target.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host/schemes.h"
+#include "host/sha256.h"
+#include "otter/image.h"
+
+static const struct otter_target_scheme *const schemes[] = {
+    &otter_target_att,
+};
+
+const struct otter_target_scheme *otter_target_scheme_at(size_t i)
+{
+    return i < sizeof(schemes) / sizeof(schemes[0]) ? schemes[i] : NULL;
+}
+
+const struct otter_target_scheme *otter_target_find(const char *uri, const char **address)
+{
+    const struct otter_target_scheme *scheme;
+
+    for (size_t i = 0; (scheme = otter_target_scheme_at(i)) != NULL; i++) {
+        size_t len = strlen(scheme->name);
+
+        if (strncmp(uri, scheme->name, len) == 0 && uri[len] == ':') {
+            *address = uri + len + 1;
+            return scheme;
+        }
+    }
+    return NULL;
+}
+
+void otter_target_end(struct otter_target_result *result, enum otter_target_outcome outcome,
+                      otter_err err, const char *format, ...)
+{
+    va_list ap;
+
+    result->outcome = outcome;
+    result->err = err;
+    va_start(ap, format);
+    vsnprintf(result->message, sizeof(result->message), format, ap);
+    va_end(ap);
+}
+
+bool otter_target_cancelled(const struct otter_target_observer *observer)
+{
+    return observer != NULL && observer->cancel != NULL && *observer->cancel != 0;
+}
+
+/* Chip names are compared as people write them: "ESP32-C3", "esp32c3". */
+static bool same_chip(const char *a, const char *b)
+{
+    for (;;) {
+        while (*a == '-' || *a == ' ') {
+            a++;
+        }
+        while (*b == '-' || *b == ' ') {
+            b++;
+        }
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b)) {
+            return false;
+        }
+        if (*a == '\0') {
+            return true;
+        }
+        a++;
+        b++;
+    }
+}
+
+/* Only a name Otter knows can contradict: a foreign device may say anything as its model. */
+static bool is_chip_name(const char *name)
+{
+    const struct otter_chip *chip;
+
+    for (size_t i = 0; (chip = otter_chip_at(i)) != NULL; i++) {
+        if (same_chip(chip->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static otter_err parse_image(const uint8_t *data, size_t len, struct otter_image *im)
+{
+    struct otter_sha256 sha;
+    otter_err err = otter_sha256_new(&sha);
+
+    if (err != OTTER_OK) {
+        return err;
+    }
+    err = otter_image_begin(im, otter_sha256_hash(&sha), OTTER_SOURCE_MAX);
+    if (err == OTTER_OK) {
+        err = otter_image_feed(im, data, len);
+    }
+    if (err == OTTER_OK) {
+        err = otter_image_end(im);
+    }
+    if (err == OTTER_OK && !im->facts.has_digest) {
+        err = OTTER_ERR_IMAGE_NO_DIGEST;
+    }
+    otter_sha256_free(&sha);
+    return err;
+}
+
+bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
+                              const struct otter_target_device *device,
+                              const struct otter_target_options *options,
+                              struct otter_target_result *result)
+{
+    struct otter_image im;
+    otter_err err = parse_image(data, len, &im);
+
+    if (err != OTTER_OK) {
+        otter_target_end(result, OTTER_TARGET_BAD_IMAGE, err, "%s: %s; nothing was sent", name,
+                         otter_err_text(err));
+        return false;
+    }
+    if (options->force) {
+        return true;
+    }
+    const struct otter_chip *chip = otter_chip_find(im.facts.chip_id);
+    if (chip != NULL && is_chip_name(device->chip) && !same_chip(chip->name, device->chip)) {
+        otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_IMAGE_CHIP,
+                         "%s is for %s and the device is an %s; nothing was sent", name, chip->name,
+                         device->chip);
+        return false;
+    }
+    if (device->project[0] != '\0' && im.facts.has_desc &&
+        strcmp(device->project, im.facts.project) != 0) {
+        otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_IMAGE_PROJECT,
+                         "%s is project \"%s\" and the device runs \"%s\"; nothing was sent "
+                         "(--force sends it all the same)",
+                         name, im.facts.project, device->project);
+        return false;
+    }
+    return true;
+}
