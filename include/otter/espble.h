@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Espressif BLE OTA, both halves. The protocol is described in docs/protocols/espble.md.
+ */
+#ifndef OTTER_ESPBLE_H
+#define OTTER_ESPBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "otter/err.h"
+#include "otter/gatt.h"
+#include "otter/sink.h"
+#include "otter/source.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OTTER_ESPBLE_SECTOR 4096u /* bytes */
+#define OTTER_ESPBLE_COMMAND 20u  /* bytes of a command, and of either ACK */
+#define OTTER_ESPBLE_WINDOW_MAX 64u
+
+/* Indices in the service's chars. */
+enum otter_espble_char {
+    OTTER_ESPBLE_RECV_FW,
+    OTTER_ESPBLE_PROGRESS,
+    OTTER_ESPBLE_COMMAND_CHAR,
+    OTTER_ESPBLE_CUSTOMER,
+    OTTER_ESPBLE_CHARS,
+};
+
+extern const struct otter_gatt_service otter_espble_service;
+
+/* ---- device -------------------------------------------------------------------------------- */
+
+struct otter_espble_device_config {
+    struct otter_sink sink;
+    struct otter_gatt_server server;
+    struct otter_gatt_app app;
+    uint8_t *sectors;    /* window * OTTER_ESPBLE_SECTOR bytes, the caller's */
+    uint8_t window;      /* sectors a client may have in flight, 1..OTTER_ESPBLE_WINDOW_MAX: one is
+                            written to flash while the others arrive */
+    uint32_t idle_ms;    /* an owner silent for so long is taken for gone; 0: 60,000 */
+    uint32_t restart_ms; /* from the last answer to the restart; 0: 500 */
+};
+
+struct otter_espble_device {
+    struct otter_espble_device_config config;
+    uint32_t length;     /* of the firmware, bytes */
+    uint32_t touched_ms; /* when the owner was last heard */
+    uint16_t owner;      /* connection whose update this is */
+    uint16_t sectors;    /* in the whole firmware */
+    uint16_t wanted;     /* sector to receive next: all before it are whole */
+    uint16_t written;    /* sectors in flash */
+    uint16_t step;       /* bytes of sector `written` that are in flash */
+    uint16_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
+    uint16_t crc;        /* of what has arrived of sector `wanted` */
+    uint16_t crc_init;   /* the convention of the client's START */
+    uint16_t refused;    /* wrong sector index that was answered last */
+    uint8_t packet;      /* sequence number wanted next */
+    uint8_t state;       /* enum in src/proto/espble/device_table.h */
+    bool spoiled;        /* sector `wanted` cannot succeed any more */
+    bool answer;         /* the owner is there to be answered */
+    bool touched;        /* the owner was heard since the last poll */
+    uint8_t percent;     /* last notified */
+    uint8_t outbox_count;
+    struct {
+        uint16_t chr;
+        uint16_t field[3];
+    } outbox[4]; /* answers the link had no room for */
+};
+
+/* Prepares a device half; config is copied. OTTER_ERR_ARG for a missing function or buffer. */
+OTTER_CHECKED otter_err otter_espble_device_init(struct otter_espble_device *device,
+                                                 const struct otter_espble_device_config *config);
+
+/* To be mounted on a GATT server. device stays the caller's and outlives the mount. */
+struct otter_gatt_mount otter_espble_device_mount(struct otter_espble_device *device);
+
+/* Sends user-defined data to a client (CUSTOMER). Returns what the server's send returns. */
+OTTER_CHECKED otter_err otter_espble_device_customer(struct otter_espble_device *device,
+                                                     uint16_t conn, const uint8_t *data,
+                                                     size_t len);
+
+/* ---- host ---------------------------------------------------------------------------------- */
+
+#define OTTER_ESPBLE_CRC_XMODEM 0x0000u /* Espressif's clients and devices; the default */
+#define OTTER_ESPBLE_CRC_CCITT 0xFFFFu  /* the Python client */
+
+struct otter_espble_host_config {
+    struct otter_gatt_host_config gatt;
+    struct otter_source source;
+    uint16_t crc_init; /* one of the two above */
+    bool padded;       /* pad the last packet of a sector, as the published description has it */
+};
+
+struct otter_espble_host {
+    struct otter_espble_host_config config;
+    struct otter_gatt_status status;
+    uint32_t now_ms;
+    uint32_t deadline_ms;
+    uint16_t sectors; /* in the whole firmware */
+    uint16_t base;    /* oldest sector that is not acknowledged */
+    uint16_t sector;  /* being sent */
+    uint16_t highest; /* sectors begun since the last step back, as an end index */
+    uint16_t offset;  /* bytes of `sector` that were sent */
+    uint16_t crc;     /* of those */
+    uint16_t packet_len;
+    uint8_t packet_seq;
+    uint8_t tries;  /* of sector `base`, or of the command */
+    uint8_t faults; /* so far: the first lowers the window, the second makes requests */
+    uint8_t state;  /* enum in src/proto/espble/host_table.h */
+    bool waiting;   /* for the answer to a write request */
+    bool armed;     /* deadline_ms counts */
+    bool packet_last;
+    uint8_t device_percent[2];            /* PROGRESS_BAR as last notified: percent, hundredths */
+    uint8_t packet[OTTER_GATT_VALUE_MAX]; /* built and not yet taken by the link */
+};
+
+/*
+ * Recognises the protocol in what a device offers: by the two characteristics it cannot do
+ * without, in service 0x8018 or any other. index receives where each characteristic stands in
+ * found, or -1.
+ */
+bool otter_espble_recognise(const struct otter_gatt_found *found, size_t count,
+                            int index[OTTER_ESPBLE_CHARS]);
+
+/* Prepares an update; config is copied. OTTER_ERR_ARG, OTTER_ERR_EMPTY, OTTER_ERR_TOO_LARGE. */
+OTTER_CHECKED otter_err otter_espble_host_init(struct otter_espble_host *host,
+                                               const struct otter_espble_host_config *config);
+
+struct otter_gatt_updater otter_espble_host_updater(struct otter_espble_host *host);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
