@@ -93,7 +93,7 @@ static otter_err parse_image(const uint8_t *data, size_t len, struct otter_image
     if (err != OTTER_OK) {
         return err;
     }
-    err = otter_image_begin(im, otter_sha256_hash(&sha), OTTER_SOURCE_MAX);
+    err = otter_image_begin(im, otter_sha256_hash(&sha), OTTER_FIRMWARE_MAX);
     if (err == OTTER_OK) {
         err = otter_image_feed(im, data, len);
     }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/source.h"
+#include "host/firmware.h"
 #include "otter/err.h"
 
 /* How an update ended. The values are the exit codes of `otter update`. */
@@ -118,7 +118,7 @@ struct otter_target_scheme {
 
     /* A whole update of the device at address (the URI after "name:"): check, send, wait. Blocks.
      * Fills all of result, on failure too. */
-    void (*update)(const char *address, struct otter_source *source,
+    void (*update)(const char *address, struct otter_firmware *firmware,
                    const struct otter_target_options *options,
                    const struct otter_target_observer *observer,
                    struct otter_target_result *result);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/schemes.h"
 
-static void att_update(const char *address, struct otter_source *source,
+static void att_update(const char *address, struct otter_firmware *firmware,
                        const struct otter_target_options *options,
                        const struct otter_target_observer *observer,
                        struct otter_target_result *result)
 {
     (void)address;
-    (void)source;
+    (void)firmware;
     (void)options;
     (void)observer;
     otter_target_end(result, OTTER_TARGET_FAILED, OTTER_ERR_UNSUPPORTED, "not there yet");
