@@ -109,13 +109,17 @@ class CallGraph:
         for obj in objects:
             self.frames.update(obj.frames)
             actions = obj.tables.get("otter_fsm_row", set())
+            driver = "otter_fsm_event:" + obj.name  # as this file's tables have it
+            self.calls[driver] = actions
             for function, callees in obj.calls.items():
                 callees = set(callees)
-                if "otter_fsm_event" in callees:
-                    callees |= actions
+                if "otter_fsm_event" in callees and actions:
+                    callees.add(driver)
                 if INDIRECT in callees and obj.name.startswith("proto/"):
                     callees |= sinks
                 self.calls[function] = callees
+        for driver in [f for f in self.calls if f.startswith("otter_fsm_event:")]:
+            self.frames[driver] = self.frames.get("otter_fsm_event", 0)
 
     def deepest(self, function, path=()):
         """Bytes of stack below a call of function, its own frame included, and the path there.
@@ -130,3 +134,7 @@ class CallGraph:
 
 class Recursion(Exception):
     """A function that can come back to itself; the argument is the cycle."""
+
+
+if __name__ == "__main__":
+    build()
