@@ -4,7 +4,8 @@
  *
  * Holds, at every instant and whatever is cut: otadata selects an image that is whole, or the
  * bootloader falls back to the one that was running. To that end open() first makes otadata
- * select the running slot when the bootloader had to fall back from what otadata says.
+ * select the running slot when the bootloader had to fall back from what otadata says, then
+ * erases the other copy if it counts. tests/powerloss holds this against a cut at every point.
  */
 #ifndef OTTER_PORT_FLASH_SLOTS_H
 #define OTTER_PORT_FLASH_SLOTS_H
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "otter/image.h"
 #include "otter/slots.h"
 #include "port/flash/flash.h"
 #include "port/flash/layout.h"
@@ -35,6 +37,11 @@ struct otter_slots otter_flash_slots_table(struct otter_flash_slots *slots);
 
 /* The slot an update would be written to, or OTTER_SLOT_NONE: the one after the running slot. */
 int otter_flash_slots_next(const struct otter_flash_slots *slots);
+
+/* The slot whose image was given up (INVALID) or did not confirm on its first boot (ABORTED), or
+ * OTTER_SLOT_NONE: how the image that runs now can tell that an update was rolled back. */
+OTTER_CHECKED otter_err otter_flash_slots_rejected(const struct otter_flash_slots *slots,
+                                                   int *slot);
 
 /* Verifies the image in a region and gives its facts. limit is region.size. */
 OTTER_CHECKED otter_err otter_flash_verify(const struct otter_flash *flash,

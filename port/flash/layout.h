@@ -40,10 +40,32 @@ struct otter_region otter_layout_slot(const struct otter_layout *layout, int slo
 /* "factory", "test", "ota_0" ..., "none". Constant text. */
 const char *otter_slot_name(int slot);
 
+/* How the bootloader comes to its first choice. */
+enum otter_boot_reason {
+    OTTER_BOOT_BY_OTADATA,  /* the active copy selects it */
+    OTTER_BOOT_NO_OTADATA,  /* the table has no otadata or no ota slots */
+    OTTER_BOOT_BLANK,       /* both copies blank, INVALID or ABORTED */
+    OTTER_BOOT_BAD_OTADATA, /* no copy counts, though not both are blank */
+};
+
+#define OTTER_BOOT_ORDER_MAX (OTTER_OTA_SLOTS_MAX + 2)
+
+/*
+ * The slots that exist, in the order ESP-IDF's bootloader tries them: the one otadata selects,
+ * down through the lower ones to factory, then up through the higher ones, then test. Returns how
+ * many. data is not looked at when the layout has no otadata. reason may be NULL.
+ */
+uint8_t otter_layout_boot_order(const struct otter_layout *layout, const struct otter_otadata *data,
+                                int order[OTTER_BOOT_ORDER_MAX], enum otter_boot_reason *reason);
+
 /* Reads and decodes both otadata copies. */
 OTTER_CHECKED otter_err otter_layout_read_otadata(const struct otter_layout *layout,
                                                   const struct otter_flash *flash,
                                                   struct otter_otadata *data);
+
+/* Erases one copy, durably. */
+OTTER_CHECKED otter_err otter_layout_erase_otadata(const struct otter_layout *layout,
+                                                   const struct otter_flash *flash, int copy);
 
 /* Carries a plan out: erases the copy, then writes the entry, then syncs. The crc goes last where
  * the write unit allows it, so that a torn write never leaves an entry that counts but is not

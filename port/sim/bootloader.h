@@ -25,14 +25,6 @@ struct otter_bootloader {
     uint32_t buf_size; /* bytes */
 };
 
-/* Why a slot was chosen first. */
-enum otter_boot_reason {
-    OTTER_BOOT_BY_OTADATA,  /* copy `active` selects it */
-    OTTER_BOOT_NO_OTADATA,  /* the table has no otadata or no ota slots */
-    OTTER_BOOT_BLANK,       /* both copies blank, INVALID or ABORTED */
-    OTTER_BOOT_BAD_OTADATA, /* no copy counts, though not blank */
-};
-
 struct otter_boot_report {
     enum otter_boot_reason reason;
     int active;      /* otadata copy that decided, or -1 */
@@ -45,7 +37,7 @@ struct otter_boot_report {
     struct {
         int slot;
         otter_err err;
-    } tried[OTTER_OTA_SLOTS_MAX + 2]; /* in order; the last one booted when err is OTTER_OK */
+    } tried[OTTER_BOOT_ORDER_MAX]; /* in order; the last one booted when err is OTTER_OK */
     uint8_t tried_count;
     struct otter_image_facts facts; /* of the image that boots */
 };
