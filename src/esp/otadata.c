@@ -85,7 +85,10 @@ otter_err otter_otadata_plan_select(const struct otter_otadata *data, uint8_t sl
             return OTTER_ERR_SEQ_EXHAUSTED;
         }
         plan->copy = ahead == 0 ? active : !active;
-        seq = current + ahead;
+        /* seq 0, which nobody writes, maps as if it were 2^32: counting on from it goes astray. */
+        if (current != 0 || ahead == 0) {
+            seq = current + ahead;
+        }
     }
     plan->entry.seq = seq;
     plan->entry.state = state;

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the hand-made seeds of the image, partition and otadata targets into corpus/. The hash in
+them is the stand-in of fuzz.c. What a fuzzer found on its way is added beside them."""
+import os
+import struct
+import zlib
+
+CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+BLANK = b"\xff"
+
+
+def fnv(data, size):
+    state = 0x811C9DC5
+    for byte in data:
+        state = (state ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return bytes((state >> i % 4 * 8 ^ i) & 0xFF for i in range(size))
+
+
+def save(target, name, data):
+    folder = os.path.join(CORPUS, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
+
+
+# --- image --------------------------------------------------------------------------------------
+
+
+def description(version=b"1.0.0"):
+    return struct.pack("<II8x32s32s16s16s32s32sHHB75x", 0xABCD5432, 0, version, b"demo",
+                       b"12:00:00", b"Jan  1 2025", b"v5.4", bytes(range(32)), 0, 65535, 16)
+
+
+def image(segments, chip=5, digest=True):
+    out = struct.pack("<BBBBI4xHBHH4xB", 0xE9, len(segments), 2, 0x20, 0x42000020, chip, 0, 0,
+                      65535, digest)
+    checksum = 0xEF
+    for address, data in segments:
+        out += struct.pack("<II", address, len(data)) + data
+        for byte in data:
+            checksum ^= byte
+    out += bytes(15 - len(out) % 16) + bytes([checksum])
+    return out + (fnv(out, 32) if digest else b"")
+
+
+def image_input(data, limit=0x100000, seed=1):
+    return struct.pack("<II", limit, seed) + data
+
+
+def image_seeds():
+    plain = image([(0x3C000020, description()), (0x3FC80000, b"data" * 8)])
+    save("image", "two-segments", image_input(plain))
+    save("image", "ends-at-limit", image_input(plain, len(plain)))
+    save("image", "above-limit", image_input(plain, len(plain) - 1))
+    save("image", "trailing-bytes", image_input(plain + b"\xff" * 40))
+    save("image", "truncated", image_input(plain[:-1]))
+    save("image", "no-digest", image_input(image([(0x3C000020, description())], digest=False)))
+    save("image", "no-description", image_input(image([(0x40380000, b"code" * 4)])))
+    save("image", "empty-segments", image_input(image([(0x40380000, b"")] * 16)))
+    save("image", "bad-mapping", image_input(image([(0x3C000030, description())])))
+    save("image", "segment-above-16-MiB",
+         image_input(plain[:28] + struct.pack("<I", 0x1000000) + plain[32:]))
+
+
+# --- partition table ----------------------------------------------------------------------------
+
+
+def row(kind, subtype, offset, size, label, flags=0):
+    return struct.pack("<HBBII16sI", 0x50AA, kind, subtype, offset, size, label, flags)
+
+
+TWO_OTA = [row(1, 2, 0x9000, 0x4000, b"nvs"), row(1, 0, 0xD000, 0x2000, b"otadata"),
+           row(1, 1, 0xF000, 0x1000, b"phy_init"), row(0, 0, 0x10000, 0x100000, b"factory"),
+           row(0, 0x10, 0x110000, 0x100000, b"ota_0"), row(0, 0x11, 0x210000, 0x100000, b"ota_1")]
+NO_FACTORY = [row(1, 2, 0x9000, 0x4000, b"nvs"), row(1, 0, 0xD000, 0x2000, b"otadata"),
+              row(0, 0x10, 0x10000, 0x180000, b"ota_0"), row(0, 0x11, 0x190000, 0x180000, b"ota_1")]
+
+
+def table(rows, flash=0x400000, md5=True):
+    out = b"".join(rows)
+    if md5:
+        out += b"\xeb\xeb" + BLANK * 14 + fnv(out, 16)
+    return struct.pack("<I", flash) + out + BLANK * 32
+
+
+def partition_seeds():
+    save("partition", "two-ota", table(TWO_OTA))
+    save("partition", "no-factory-no-md5", table(NO_FACTORY, md5=False))
+    save("partition", "any-flash-size", table(NO_FACTORY, flash=0))
+    save("partition", "outside-flash", table(TWO_OTA, flash=0x200000))
+    save("partition", "overlap", table(TWO_OTA + [row(1, 0x82, 0x300000, 0x20000, b"spiffs")]))
+    save("partition", "gap-in-slots", table([TWO_OTA[1], row(0, 0x11, 0x10000, 0x10000, b"b")]))
+    save("partition", "full-label", table([row(0, 0, 0x10000, 0x10000, b"sixteen-letters!")]))
+    save("partition", "wraps", table([row(0, 0, 0xFFFF0000, 0x10000, b"end")], flash=0))
+    save("partition", "bad-md5", table(TWO_OTA)[:-33] + b"\0" + BLANK * 32)
+    save("partition", "no-end-row", table(TWO_OTA)[:-32])
+    many = [row(0, 0x10 + i, 0x10000 * (i + 1), 0x10000, b"ota_%d" % i) for i in range(16)]
+    save("partition", "sixteen-slots", table(many))
+
+
+# --- otadata ------------------------------------------------------------------------------------
+
+
+def copy(seq, state=0xFFFFFFFF, crc=None):
+    if crc is None:
+        crc = zlib.crc32(struct.pack("<I", seq), 0xFFFFFFFF)
+    return struct.pack("<I20sII", seq, BLANK * 20, state, crc)
+
+
+def otadata(slot, slots, first, second, mend=0):
+    return bytes([slot, slots, mend]) + first + second
+
+
+def otadata_seeds():
+    blank = BLANK * 32
+    save("otadata", "blank", otadata(0, 2, blank, blank))
+    save("otadata", "first-update", otadata(1, 2, copy(1, 2), blank))
+    save("otadata", "other-copy", otadata(0, 2, copy(1, 2), copy(2, 2)))
+    save("otadata", "in-place", otadata(1, 2, copy(1, 2), copy(2, 1)))
+    save("otadata", "tie", otadata(1, 2, copy(2, 2), copy(2, 2)))
+    save("otadata", "aborted", otadata(1, 2, copy(1, 2), copy(2, 4)))
+    save("otadata", "bad-crc", otadata(1, 2, copy(1, 2, 0), copy(2, 2, 0)))
+    save("otadata", "mended-crc", otadata(2, 3, copy(7, 0, 0), copy(8, 1, 0), mend=7))
+    save("otadata", "last-seq", otadata(0, 2, copy(0xFFFFFFFE, 2), copy(0xFFFFFFFD, 2)))
+    save("otadata", "sixteen-slots", otadata(15, 16, copy(0xFFFFFFF0, 2), blank))
+    save("otadata", "seq-0-three-slots", otadata(2, 3, copy(0, 2), blank))
+    save("otadata", "seq-0", otadata(0, 2, copy(0, 2), blank))
+
+
+if __name__ == "__main__":
+    image_seeds()
+    partition_seeds()
+    otadata_seeds()
