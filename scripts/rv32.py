@@ -28,7 +28,7 @@ class Object:
     def __init__(self, name, path):
         self.name, self.path = name, path
         self.sections = {}  # name: (bytes, writable)
-        self.undefined, self.functions = set(), set()
+        self.undefined, self.defined, self.functions = set(), set(), set()
         self.frames, self.calls = {}, {}  # function: bytes, function: callees
         self.dynamic = set()  # functions whose frame has no fixed size
         self.tables = {}  # type of a constant table: functions it points to
@@ -49,7 +49,9 @@ class Object:
             kind, name = line[8:].split()
             if kind == "U":
                 self.undefined.add(name)
-            elif kind == "T":
+            elif kind.isupper():
+                self.defined.add(name)
+            if kind == "T":
                 self.functions.add(name)
 
     def read_calls(self):

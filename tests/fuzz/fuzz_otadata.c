@@ -65,7 +65,8 @@ static void check_select(const struct otter_otadata *data, uint8_t slot, uint8_t
     }
     uint32_t current = data->copy[active].seq;
     /* From seq 0, which maps as if it were 2^32, the next of a slot can be a whole round away. */
-    FUZZ_HOLDS(plan.entry.seq >= current && plan.entry.seq - current < slots + (current == 0));
+    FUZZ_HOLDS(plan.entry.seq >= current &&
+               plan.entry.seq - current < slots + (current == 0 ? 1u : 0u));
     FUZZ_HOLDS((plan.copy == active) == (plan.entry.seq == current));
     if (plan.copy != active) { /* erased, not yet written: what booted still boots */
         memset(&after.copy[plan.copy], 0xFF, sizeof after.copy[0]);
