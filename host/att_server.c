@@ -7,8 +7,6 @@
 
 enum kind { SERVICE, DECLARATION, VALUE, CCCD };
 
-#define NO_CCCD OTTER_ATT_CCCDS_MAX
-
 static otter_err add(struct otter_att_db *db, struct otter_att_attribute attribute)
 {
     if (db->count == OTTER_ATT_ATTRIBUTES_MAX) {
@@ -18,14 +16,14 @@ static otter_err add(struct otter_att_db *db, struct otter_att_attribute attribu
     return OTTER_OK;
 }
 
-static otter_err add_characteristic(struct otter_att_db *db, const struct otter_gatt_mount *mount,
-                                    const struct otter_gatt_char *chr)
+static otter_err add_characteristic(struct otter_att_db *db,
+                                    const struct otter_att_characteristic *c)
 {
-    struct otter_att_attribute attribute = {
-        .kind = DECLARATION, .cccd = NO_CCCD, .mount = mount, .chr = chr};
-    bool has_cccd = (chr->props & (OTTER_GATT_NOTIFY | OTTER_GATT_INDICATE)) != 0;
+    struct otter_att_attribute attribute = {.kind = DECLARATION, .characteristic = c};
+    bool has_cccd = (c->properties & (OTTER_ATT_PROP_NOTIFY | OTTER_ATT_PROP_INDICATE)) != 0;
 
     otter_err err = add(db, attribute);
+    attribute.cccd = OTTER_ATT_CCCDS_MAX;
     if (has_cccd) {
         if (db->cccds == OTTER_ATT_CCCDS_MAX) {
             return OTTER_ERR_BOUNDS;
@@ -43,18 +41,17 @@ static otter_err add_characteristic(struct otter_att_db *db, const struct otter_
     return err;
 }
 
-otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_gatt_mount *mounts,
+otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_att_service *services,
                              size_t count)
 {
     *db = (struct otter_att_db){0};
     for (size_t i = 0; i < count; i++) {
-        const struct otter_gatt_service *table = mounts[i].table;
         uint16_t at = db->count;
-        otter_err err = add(db, (struct otter_att_attribute){
-                                    .kind = SERVICE, .cccd = NO_CCCD, .mount = &mounts[i]});
+        otter_err err =
+            add(db, (struct otter_att_attribute){.kind = SERVICE, .service = &services[i]});
 
-        for (size_t k = 0; err == OTTER_OK && k < table->count; k++) {
-            err = add_characteristic(db, &mounts[i], &table->chars[k]);
+        for (size_t k = 0; err == OTTER_OK && k < services[i].count; k++) {
+            err = add_characteristic(db, &services[i].characteristics[k]);
         }
         if (err != OTTER_OK) {
             return err;
@@ -65,20 +62,15 @@ otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_gatt_mo
 }
 
 void otter_att_server_init(struct otter_att_server *server, const struct otter_att_db *db,
-                           const struct otter_att_server_ops *ops, void *ctx, uint16_t conn,
-                           uint16_t max_mtu)
+                           const struct otter_att_server_ops *ops, void *ctx, uint16_t max_mtu)
 {
-    *server = (struct otter_att_server){.db = db,
-                                        .ops = ops,
-                                        .ctx = ctx,
-                                        .conn = conn,
-                                        .max_mtu = max_mtu,
-                                        .mtu = OTTER_GATT_MTU_MIN};
+    *server = (struct otter_att_server){
+        .db = db, .ops = ops, .ctx = ctx, .max_mtu = max_mtu, .mtu = OTTER_ATT_MTU_MIN};
 }
 
 static void send(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t out[OTTER_GATT_MTU_MAX];
+    uint8_t out[OTTER_ATT_MTU_MAX];
     size_t len = otter_att_encode(pdu, out, server->mtu);
 
     if (len > 0) {
@@ -86,13 +78,11 @@ static void send(struct otter_att_server *server, const struct otter_att_pdu *pd
     }
 }
 
-static void refuse(struct otter_att_server *server, uint8_t request, uint16_t handle,
-                   enum otter_att error)
+static void refuse(struct otter_att_server *server, uint8_t request, uint16_t handle, uint8_t error)
 {
-    send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_ERROR_RSP,
-                                         .request = request,
-                                         .handle = handle,
-                                         .error = (uint8_t)error});
+    send(server,
+         &(struct otter_att_pdu){
+             .opcode = OTTER_ATT_ERROR_RSP, .request = request, .handle = handle, .error = error});
 }
 
 static const struct otter_att_attribute *at(const struct otter_att_server *server, uint16_t handle)
@@ -100,7 +90,7 @@ static const struct otter_att_attribute *at(const struct otter_att_server *serve
     return handle >= 1 && handle <= server->db->count ? &server->db->attributes[handle - 1] : NULL;
 }
 
-static struct otter_gatt_uuid type_of(const struct otter_att_attribute *a)
+static struct otter_att_uuid type_of(const struct otter_att_attribute *a)
 {
     switch (a->kind) {
     case SERVICE:
@@ -110,37 +100,37 @@ static struct otter_gatt_uuid type_of(const struct otter_att_attribute *a)
     case CCCD:
         return otter_att_uuid16(OTTER_ATT_CCCD);
     default:
-        return a->chr->uuid;
+        return a->characteristic->uuid;
     }
 }
 
-/* The whole value of an attribute into buf (OTTER_GATT_VALUE_MAX bytes). */
-static enum otter_att read_attribute(struct otter_att_server *server, uint16_t handle, uint8_t *buf,
-                                     size_t *len)
+/* The whole value of an attribute into buf (OTTER_ATT_VALUE_MAX bytes). */
+static uint8_t read_attribute(struct otter_att_server *server, uint16_t handle, uint8_t *buf,
+                              size_t *len)
 {
     const struct otter_att_attribute *a = at(server, handle);
-    struct otter_writer w = otter_writer_on(buf, OTTER_GATT_VALUE_MAX);
+    struct otter_writer w = otter_writer_on(buf, OTTER_ATT_VALUE_MAX);
 
     switch (a->kind) {
     case SERVICE:
-        otter_write_bytes(&w, a->mount->table->uuid.bytes, a->mount->table->uuid.size);
+        otter_write_bytes(&w, a->service->uuid.bytes, a->service->uuid.len);
         break;
     case DECLARATION:
-        otter_write_u8(&w, a->chr->props);
+        otter_write_u8(&w, a->characteristic->properties);
         otter_write_u16(&w, (uint16_t)(handle + 1));
-        otter_write_bytes(&w, a->chr->uuid.bytes, a->chr->uuid.size);
+        otter_write_bytes(&w, a->characteristic->uuid.bytes, a->characteristic->uuid.len);
         break;
     case CCCD:
         otter_write_u16(&w, server->cccd[a->cccd]);
         break;
     default:
-        if ((a->chr->props & OTTER_GATT_READ) == 0) {
+        if ((a->characteristic->properties & OTTER_ATT_PROP_READ) == 0) {
             return OTTER_ATT_READ_NOT_PERMITTED;
         }
-        *len = a->mount->ops->read(a->mount->service, a->chr->id, buf, OTTER_GATT_VALUE_MAX);
-        return OTTER_ATT_OK;
+        *len = 0;
+        return server->ops->read(server->ctx, a->characteristic->id, buf, len);
     }
-    *len = OTTER_GATT_VALUE_MAX - w.left;
+    *len = OTTER_ATT_VALUE_MAX - w.left;
     return OTTER_ATT_OK;
 }
 
@@ -149,12 +139,15 @@ static void mtu_request(struct otter_att_server *server, const struct otter_att_
     uint16_t mtu = pdu->mtu < server->max_mtu ? pdu->mtu : server->max_mtu;
 
     send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_MTU_RSP, .mtu = server->max_mtu});
-    server->mtu = mtu > OTTER_GATT_MTU_MIN ? mtu : OTTER_GATT_MTU_MIN;
+    server->mtu = mtu > OTTER_ATT_MTU_MIN ? mtu : OTTER_ATT_MTU_MIN;
+    if (server->ops->mtu_changed != NULL) {
+        server->ops->mtu_changed(server->ctx, server->mtu);
+    }
 }
 
 /* A list of items of one size, as far as they fit into the MTU. */
 struct list {
-    uint8_t items[OTTER_GATT_MTU_MAX];
+    uint8_t items[OTTER_ATT_MTU_MAX];
     struct otter_writer w;
     size_t item; /* bytes of an item; 0: none yet */
 };
@@ -204,9 +197,9 @@ static void find_information(struct otter_att_server *server, const struct otter
 
     list_start(&list, server, 2);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
-        struct otter_gatt_uuid type = type_of(at(server, h));
+        struct otter_att_uuid type = type_of(at(server, h));
 
-        if (!list_add(&list, h, type.bytes, type.size)) {
+        if (!list_add(&list, h, type.bytes, type.len)) {
             break;
         }
     }
@@ -215,19 +208,18 @@ static void find_information(struct otter_att_server *server, const struct otter
 
 static void find_by_type_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    struct otter_gatt_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
-    struct otter_gatt_uuid wanted = {.size =
-                                         pdu->len == 2 || pdu->len == 16 ? (uint8_t)pdu->len : 0};
+    struct otter_att_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
+    struct otter_att_uuid wanted = {.len = pdu->len == 2 || pdu->len == 16 ? (uint8_t)pdu->len : 0};
     struct list list;
 
-    memcpy(wanted.bytes, pdu->value, wanted.size);
+    memcpy(wanted.bytes, pdu->value, wanted.len);
     list_start(&list, server, 1);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
         const struct otter_att_attribute *a = at(server, h);
         uint8_t end[2] = {(uint8_t)a->end, (uint8_t)(a->end >> 8)};
 
-        if (wanted.size != 0 && otter_gatt_uuid_equal(&pdu->uuid, &primary) && a->kind == SERVICE &&
-            otter_gatt_uuid_equal(&a->mount->table->uuid, &wanted) && !list_add(&list, h, end, 2)) {
+        if (wanted.len != 0 && otter_att_uuid_equal(&pdu->uuid, &primary) && a->kind == SERVICE &&
+            otter_att_uuid_equal(&a->service->uuid, &wanted) && !list_add(&list, h, end, 2)) {
             break;
         }
     }
@@ -236,18 +228,18 @@ static void find_by_type_value(struct otter_att_server *server, const struct ott
 
 static void read_by_type(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t value[OTTER_GATT_VALUE_MAX];
+    uint8_t value[OTTER_ATT_VALUE_MAX];
     struct list list;
 
     list_start(&list, server, 2);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
-        struct otter_gatt_uuid type = type_of(at(server, h));
+        struct otter_att_uuid type = type_of(at(server, h));
         size_t len = 0;
 
-        if (!otter_gatt_uuid_equal(&type, &pdu->uuid)) {
+        if (!otter_att_uuid_equal(&type, &pdu->uuid)) {
             continue;
         }
-        enum otter_att error = read_attribute(server, h, value, &len);
+        uint8_t error = read_attribute(server, h, value, &len);
         if (error != OTTER_ATT_OK && list.item == 0) {
             refuse(server, pdu->opcode, h, error);
             return;
@@ -261,11 +253,11 @@ static void read_by_type(struct otter_att_server *server, const struct otter_att
 
 static void read_by_group(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    struct otter_gatt_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
+    struct otter_att_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
     struct list list;
 
-    if (!otter_gatt_uuid_equal(&pdu->uuid, &primary)) {
-        refuse(server, pdu->opcode, pdu->handle, OTTER_ATT_UNSUPPORTED_GROUP);
+    if (!otter_att_uuid_equal(&pdu->uuid, &primary)) {
+        refuse(server, pdu->opcode, pdu->handle, OTTER_ATT_UNSUPPORTED_GROUP_TYPE);
         return;
     }
     list_start(&list, server, 2);
@@ -276,8 +268,8 @@ static void read_by_group(struct otter_att_server *server, const struct otter_at
         if (a->kind != SERVICE) {
             continue;
         }
-        memcpy(item + 2, a->mount->table->uuid.bytes, a->mount->table->uuid.size);
-        if (!list_add(&list, h, item, 2u + a->mount->table->uuid.size)) {
+        memcpy(item + 2, a->service->uuid.bytes, a->service->uuid.len);
+        if (!list_add(&list, h, item, 2u + a->service->uuid.len)) {
             break;
         }
     }
@@ -286,9 +278,9 @@ static void read_by_group(struct otter_att_server *server, const struct otter_at
 
 static void read_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t value[OTTER_GATT_VALUE_MAX];
+    uint8_t value[OTTER_ATT_VALUE_MAX];
     size_t len = 0;
-    enum otter_att error = OTTER_ATT_INVALID_HANDLE;
+    uint8_t error = OTTER_ATT_INVALID_HANDLE;
 
     if (at(server, pdu->handle) != NULL) {
         error = read_attribute(server, pdu->handle, value, &len);
@@ -306,20 +298,21 @@ static void read_value(struct otter_att_server *server, const struct otter_att_p
                                          .len = len < server->mtu - 1u ? len : server->mtu - 1u});
 }
 
-static enum otter_att write_cccd(struct otter_att_server *server,
-                                 const struct otter_att_attribute *a,
-                                 const struct otter_att_pdu *pdu)
+static uint8_t write_cccd(struct otter_att_server *server, const struct otter_att_attribute *a,
+                          const struct otter_att_pdu *pdu)
 {
     if (pdu->len != 2) {
-        return OTTER_ATT_INVALID_LENGTH;
+        return OTTER_ATT_INVALID_VALUE_LENGTH;
     }
     uint16_t value = (uint16_t)(pdu->value[0] | pdu->value[1] << 8);
-    server->cccd[a->cccd] = value & (OTTER_GATT_CCCD_NOTIFY | OTTER_GATT_CCCD_INDICATE);
+    server->cccd[a->cccd] = value & (OTTER_ATT_CCCD_NOTIFY | OTTER_ATT_CCCD_INDICATE);
+    if (server->ops->subscribed != NULL) {
+        server->ops->subscribed(server->ctx, a->characteristic->id, server->cccd[a->cccd]);
+    }
     return OTTER_ATT_OK;
 }
 
-static enum otter_att write_attribute(struct otter_att_server *server,
-                                      const struct otter_att_pdu *pdu)
+static int write_attribute(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
     const struct otter_att_attribute *a = at(server, pdu->handle);
     bool with_response = pdu->opcode == OTTER_ATT_WRITE_REQ;
@@ -330,19 +323,20 @@ static enum otter_att write_attribute(struct otter_att_server *server,
     if (a->kind == CCCD) {
         return write_cccd(server, a, pdu);
     }
-    uint8_t needed = with_response ? OTTER_GATT_WRITE : OTTER_GATT_WRITE_COMMAND;
-    if (a->kind != VALUE || (a->chr->props & needed) == 0) {
+    uint8_t needed = with_response ? OTTER_ATT_PROP_WRITE : OTTER_ATT_PROP_WRITE_CMD;
+    if (a->kind != VALUE || (a->characteristic->properties & needed) == 0) {
         return OTTER_ATT_WRITE_NOT_PERMITTED;
     }
-    if (pdu->len > OTTER_GATT_VALUE_MAX) {
-        return OTTER_ATT_INVALID_LENGTH;
+    if (pdu->len > OTTER_ATT_VALUE_MAX) {
+        return OTTER_ATT_INVALID_VALUE_LENGTH;
     }
-    return a->mount->ops->write(a->mount->service, server->conn, a->chr->id, pdu->value, pdu->len);
+    return server->ops->write(server->ctx, a->characteristic->id, with_response, pdu->value,
+                              pdu->len);
 }
 
 static otter_err write_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    enum otter_att answer = write_attribute(server, pdu);
+    int answer = write_attribute(server, pdu);
 
     if (answer == OTTER_ATT_HOLD) {
         return OTTER_ERR_AGAIN;
@@ -351,7 +345,7 @@ static otter_err write_value(struct otter_att_server *server, const struct otter
         return OTTER_OK; /* a command's error has nowhere to go */
     }
     if (answer != OTTER_ATT_OK) {
-        refuse(server, pdu->opcode, pdu->handle, answer);
+        refuse(server, pdu->opcode, pdu->handle, (uint8_t)answer);
     } else {
         send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_WRITE_RSP});
     }
@@ -429,35 +423,33 @@ otter_err otter_att_server_feed(struct otter_att_server *server, const uint8_t *
     return OTTER_OK;
 }
 
-/* The value attribute's handle of a characteristic that has a CCCD, or 0. By its UUID: a service
- * may be mounted with a table that differs from its own in properties. */
-static uint16_t notifying_handle(const struct otter_att_server *server,
-                                 const struct otter_gatt_char *chr)
+/* The value attribute's handle of a characteristic that has a CCCD, or 0. */
+static uint16_t notifying_handle(const struct otter_att_server *server, uint8_t id)
 {
     for (uint16_t h = 1; h <= server->db->count; h++) {
         const struct otter_att_attribute *a = at(server, h);
 
-        if (a->kind == VALUE && a->cccd != NO_CCCD &&
-            otter_gatt_uuid_equal(&a->chr->uuid, &chr->uuid)) {
+        if (a->kind == VALUE && a->characteristic->id == id && a->cccd < OTTER_ATT_CCCDS_MAX) {
             return h;
         }
     }
     return 0;
 }
 
-otter_err otter_att_server_notify(struct otter_att_server *server,
-                                  const struct otter_gatt_char *chr, const uint8_t *data,
-                                  size_t len)
+uint16_t otter_att_server_cccd(const struct otter_att_server *server, uint8_t id)
 {
-    uint16_t handle = notifying_handle(server, chr);
+    uint16_t handle = notifying_handle(server, id);
+
+    return handle != 0 ? server->cccd[at(server, handle)->cccd] : 0;
+}
+
+otter_err otter_att_server_notify(struct otter_att_server *server, uint8_t id, bool indicate,
+                                  const uint8_t *data, size_t len)
+{
+    uint16_t handle = notifying_handle(server, id);
 
     if (handle == 0) {
         return OTTER_ERR_ARG;
-    }
-    uint16_t cccd = server->cccd[at(server, handle)->cccd];
-    bool indicate = (cccd & OTTER_GATT_CCCD_NOTIFY) == 0 && !server->always_notify;
-    if (cccd == OTTER_GATT_CCCD_NONE && !server->always_notify) {
-        return OTTER_OK;
     }
     if (indicate && server->indicating) {
         return OTTER_ERR_AGAIN;
