@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/att.h"
 
-#include <string.h>
-
 #include "base/cursor.h"
 
 /* Parameters of an opcode, a letter each, in wire order:
@@ -77,8 +75,8 @@ static void decode_field(char field, struct otter_att_pdu *pdu, struct otter_rea
         break;
     case 'T':
     case 'U':
-        pdu->uuid.len = field == 'T' || r->left == 2 ? 2 : 16;
-        otter_read_bytes(r, pdu->uuid.bytes, pdu->uuid.len);
+        pdu->uuid.size = field == 'T' || r->left == 2 ? 2 : 16;
+        otter_read_bytes(r, pdu->uuid.bytes, pdu->uuid.size);
         break;
     default: /* V */
         pdu->len = r->left;
@@ -131,7 +129,7 @@ static void encode_field(char field, const struct otter_att_pdu *pdu, struct ott
         break;
     case 'T':
     case 'U':
-        otter_write_bytes(w, pdu->uuid.bytes, pdu->uuid.len);
+        otter_write_bytes(w, pdu->uuid.bytes, pdu->uuid.size);
         break;
     default: /* V */
         otter_write_bytes(w, pdu->value, pdu->len);
@@ -154,65 +152,9 @@ size_t otter_att_encode(const struct otter_att_pdu *pdu, uint8_t *out, size_t ro
     return otter_writer_ok(&w) == OTTER_OK ? room - w.left : 0;
 }
 
-struct otter_att_uuid otter_att_uuid16(uint16_t value)
+struct otter_gatt_uuid otter_att_uuid16(uint16_t value)
 {
-    return (struct otter_att_uuid){2, {(uint8_t)value, (uint8_t)(value >> 8)}};
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-struct otter_att_uuid otter_att_uuid_parse(const char *text)
-{
-    struct otter_att_uuid uuid = {.len = 16};
-    const struct otter_att_uuid none = {0};
-
-    for (unsigned i = 16; i-- > 0;) {
-        if ((i == 11 || i == 9 || i == 7 || i == 5) && *text++ != '-') {
-            return none;
-        }
-        int high = hex_digit(text[0]);
-        int low = high < 0 ? -1 : hex_digit(text[1]);
-        if (low < 0) {
-            return none;
-        }
-        uuid.bytes[i] = (uint8_t)(high * 16 + low);
-        text += 2;
-    }
-    return *text == '\0' ? uuid : none;
-}
-
-/* 0000xxxx-0000-1000-8000-00805F9B34FB, Vol 3, Part B, 2.5.1 */
-static void expand(const struct otter_att_uuid *uuid, uint8_t out[16])
-{
-    static const uint8_t base[16] = {0xFB, 0x34, 0x9B, 0x5F, 0x80, 0, 0, 0x80, 0, 0x10};
-
-    if (uuid->len == 16) {
-        memcpy(out, uuid->bytes, 16);
-        return;
-    }
-    memcpy(out, base, 16);
-    memcpy(out + 12, uuid->bytes, 2);
-}
-
-bool otter_att_uuid_equal(const struct otter_att_uuid *a, const struct otter_att_uuid *b)
-{
-    uint8_t x[16], y[16];
-
-    if (a->len == 0 || b->len == 0) {
-        return a->len == b->len;
-    }
-    expand(a, x);
-    expand(b, y);
-    return memcmp(x, y, 16) == 0;
+    return (struct otter_gatt_uuid){2, {(uint8_t)value, (uint8_t)(value >> 8)}};
 }
 
 const char *otter_att_opcode_name(uint8_t opcode)
@@ -241,14 +183,20 @@ const char *otter_att_error_text(uint8_t error)
         return "Invalid Offset";
     case OTTER_ATT_ATTRIBUTE_NOT_FOUND:
         return "Attribute Not Found";
-    case OTTER_ATT_INVALID_VALUE_LENGTH:
+    case OTTER_ATT_INVALID_LENGTH:
         return "Invalid Attribute Value Length";
     case OTTER_ATT_UNLIKELY:
         return "Unlikely Error";
     case OTTER_ATT_INSUFFICIENT_ENCRYPTION:
         return "Insufficient Encryption";
-    case OTTER_ATT_UNSUPPORTED_GROUP_TYPE:
+    case OTTER_ATT_UNSUPPORTED_GROUP:
         return "Unsupported Group Type";
+    case OTTER_ATT_VALUE_NOT_ALLOWED:
+        return "Value Not Allowed";
+    case OTTER_ATT_WRITE_REJECTED:
+        return "Write Request Rejected";
+    case OTTER_ATT_CCCD_IMPROPER:
+        return "CCCD Improperly Configured";
     case OTTER_ATT_INSUFFICIENT_RESOURCES:
         return "Insufficient Resources";
     default:

@@ -18,10 +18,8 @@
 #include <stdint.h>
 
 #include "otter/err.h"
+#include "otter/gatt.h"
 
-#define OTTER_ATT_MTU_MIN 23u    /* bytes of a PDU, before an exchange */
-#define OTTER_ATT_MTU_MAX 517u   /* what both sides of Otter offer */
-#define OTTER_ATT_VALUE_MAX 512u /* bytes of an attribute value */
 #define OTTER_ATT_COMMAND_FLAG 0x40u
 #define OTTER_ATT_TIMEOUT_MS 30000u /* of a transaction, Part F 3.3.3 */
 
@@ -54,61 +52,25 @@ enum otter_att_opcode {
     OTTER_ATT_SIGNED_WRITE_CMD = 0xD2,
 };
 
-/* Error codes of an Error Response. 0 is not one: it stands for success in Otter's interfaces. */
-enum otter_att_error {
-    OTTER_ATT_OK = 0x00,
-    OTTER_ATT_INVALID_HANDLE = 0x01,
-    OTTER_ATT_READ_NOT_PERMITTED = 0x02,
-    OTTER_ATT_WRITE_NOT_PERMITTED = 0x03,
-    OTTER_ATT_INVALID_PDU = 0x04,
-    OTTER_ATT_INSUFFICIENT_AUTHENTICATION = 0x05,
-    OTTER_ATT_REQUEST_NOT_SUPPORTED = 0x06,
-    OTTER_ATT_INVALID_OFFSET = 0x07,
-    OTTER_ATT_ATTRIBUTE_NOT_FOUND = 0x0A,
-    OTTER_ATT_INVALID_VALUE_LENGTH = 0x0D,
-    OTTER_ATT_UNLIKELY = 0x0E,
-    OTTER_ATT_INSUFFICIENT_ENCRYPTION = 0x0F,
-    OTTER_ATT_UNSUPPORTED_GROUP_TYPE = 0x10,
-    OTTER_ATT_INSUFFICIENT_RESOURCES = 0x11,
-};
-
-/* GATT declarations and descriptors, and characteristic properties (Vol 3, Part G, 3). */
+/* Types of declarations and descriptors (Vol 3, Part G, 3). */
 #define OTTER_ATT_PRIMARY_SERVICE 0x2800u
 #define OTTER_ATT_CHARACTERISTIC 0x2803u
 #define OTTER_ATT_CCCD 0x2902u
-#define OTTER_ATT_CCCD_NOTIFY 0x0001u
-#define OTTER_ATT_CCCD_INDICATE 0x0002u
 
-#define OTTER_ATT_PROP_READ 0x02u
-#define OTTER_ATT_PROP_WRITE_CMD 0x04u
-#define OTTER_ATT_PROP_WRITE 0x08u
-#define OTTER_ATT_PROP_NOTIFY 0x10u
-#define OTTER_ATT_PROP_INDICATE 0x20u
-
-/* As on the wire: little-endian. */
-struct otter_att_uuid {
-    uint8_t len; /* 2 or 16 */
-    uint8_t bytes[16];
-};
-
-struct otter_att_uuid otter_att_uuid16(uint16_t value);
-/* From "7ad671aa-21c0-46a4-b722-270e3ae3d830"; len 0 when the text is not a UUID. */
-struct otter_att_uuid otter_att_uuid_parse(const char *text);
-/* Equal, also when one is short and the other the same UUID written out on the Bluetooth base. */
-bool otter_att_uuid_equal(const struct otter_att_uuid *a, const struct otter_att_uuid *b);
+struct otter_gatt_uuid otter_att_uuid16(uint16_t value);
 
 /* One PDU taken apart. Which fields count depends on the opcode; value points into the PDU. */
 struct otter_att_pdu {
     uint8_t opcode;
     uint8_t request; /* ERROR_RSP: the opcode it answers */
-    uint8_t error;   /* ERROR_RSP: enum otter_att_error */
+    uint8_t error;   /* ERROR_RSP: enum otter_att */
     uint8_t format;  /* FIND_INFO_RSP: 1 or 2; READ_BY_TYPE/GROUP_RSP: bytes of an item */
     uint16_t handle; /* or the first of a range */
     uint16_t end;    /* the last of a range */
     uint16_t offset;
     uint16_t mtu;
-    struct otter_att_uuid uuid; /* of a type */
-    const uint8_t *value;       /* what is left, by opcode: a value or a list of items */
+    struct otter_gatt_uuid uuid; /* of a type */
+    const uint8_t *value;        /* what is left, by opcode: a value or a list of items */
     size_t len;
 };
 

@@ -7,6 +7,8 @@
 
 enum kind { SERVICE, DECLARATION, VALUE, CCCD };
 
+#define NO_CCCD OTTER_ATT_CCCDS_MAX
+
 static otter_err add(struct otter_att_db *db, struct otter_att_attribute attribute)
 {
     if (db->count == OTTER_ATT_ATTRIBUTES_MAX) {
@@ -16,14 +18,14 @@ static otter_err add(struct otter_att_db *db, struct otter_att_attribute attribu
     return OTTER_OK;
 }
 
-static otter_err add_characteristic(struct otter_att_db *db,
-                                    const struct otter_att_characteristic *c)
+static otter_err add_characteristic(struct otter_att_db *db, const struct otter_gatt_mount *mount,
+                                    const struct otter_gatt_char *chr)
 {
-    struct otter_att_attribute attribute = {.kind = DECLARATION, .characteristic = c};
-    bool has_cccd = (c->properties & (OTTER_ATT_PROP_NOTIFY | OTTER_ATT_PROP_INDICATE)) != 0;
+    struct otter_att_attribute attribute = {
+        .kind = DECLARATION, .cccd = NO_CCCD, .mount = mount, .chr = chr};
+    bool has_cccd = (chr->props & (OTTER_GATT_NOTIFY | OTTER_GATT_INDICATE)) != 0;
 
     otter_err err = add(db, attribute);
-    attribute.cccd = OTTER_ATT_CCCDS_MAX;
     if (has_cccd) {
         if (db->cccds == OTTER_ATT_CCCDS_MAX) {
             return OTTER_ERR_BOUNDS;
@@ -41,17 +43,18 @@ static otter_err add_characteristic(struct otter_att_db *db,
     return err;
 }
 
-otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_att_service *services,
+otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_gatt_mount *mounts,
                              size_t count)
 {
     *db = (struct otter_att_db){0};
     for (size_t i = 0; i < count; i++) {
+        const struct otter_gatt_service *table = mounts[i].table;
         uint16_t at = db->count;
-        otter_err err =
-            add(db, (struct otter_att_attribute){.kind = SERVICE, .service = &services[i]});
+        otter_err err = add(db, (struct otter_att_attribute){
+                                    .kind = SERVICE, .cccd = NO_CCCD, .mount = &mounts[i]});
 
-        for (size_t k = 0; err == OTTER_OK && k < services[i].count; k++) {
-            err = add_characteristic(db, &services[i].characteristics[k]);
+        for (size_t k = 0; err == OTTER_OK && k < table->count; k++) {
+            err = add_characteristic(db, &mounts[i], &table->chars[k]);
         }
         if (err != OTTER_OK) {
             return err;
@@ -62,15 +65,20 @@ otter_err otter_att_db_build(struct otter_att_db *db, const struct otter_att_ser
 }
 
 void otter_att_server_init(struct otter_att_server *server, const struct otter_att_db *db,
-                           const struct otter_att_server_ops *ops, void *ctx, uint16_t max_mtu)
+                           const struct otter_att_server_ops *ops, void *ctx, uint16_t conn,
+                           uint16_t max_mtu)
 {
-    *server = (struct otter_att_server){
-        .db = db, .ops = ops, .ctx = ctx, .max_mtu = max_mtu, .mtu = OTTER_ATT_MTU_MIN};
+    *server = (struct otter_att_server){.db = db,
+                                        .ops = ops,
+                                        .ctx = ctx,
+                                        .conn = conn,
+                                        .max_mtu = max_mtu,
+                                        .mtu = OTTER_GATT_MTU_MIN};
 }
 
 static void send(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t out[OTTER_ATT_MTU_MAX];
+    uint8_t out[OTTER_GATT_MTU_MAX];
     size_t len = otter_att_encode(pdu, out, server->mtu);
 
     if (len > 0) {
@@ -78,11 +86,13 @@ static void send(struct otter_att_server *server, const struct otter_att_pdu *pd
     }
 }
 
-static void refuse(struct otter_att_server *server, uint8_t request, uint16_t handle, uint8_t error)
+static void refuse(struct otter_att_server *server, uint8_t request, uint16_t handle,
+                   enum otter_att error)
 {
-    send(server,
-         &(struct otter_att_pdu){
-             .opcode = OTTER_ATT_ERROR_RSP, .request = request, .handle = handle, .error = error});
+    send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_ERROR_RSP,
+                                         .request = request,
+                                         .handle = handle,
+                                         .error = (uint8_t)error});
 }
 
 static const struct otter_att_attribute *at(const struct otter_att_server *server, uint16_t handle)
@@ -90,7 +100,7 @@ static const struct otter_att_attribute *at(const struct otter_att_server *serve
     return handle >= 1 && handle <= server->db->count ? &server->db->attributes[handle - 1] : NULL;
 }
 
-static struct otter_att_uuid type_of(const struct otter_att_attribute *a)
+static struct otter_gatt_uuid type_of(const struct otter_att_attribute *a)
 {
     switch (a->kind) {
     case SERVICE:
@@ -100,37 +110,37 @@ static struct otter_att_uuid type_of(const struct otter_att_attribute *a)
     case CCCD:
         return otter_att_uuid16(OTTER_ATT_CCCD);
     default:
-        return a->characteristic->uuid;
+        return a->chr->uuid;
     }
 }
 
-/* The whole value of an attribute into buf (OTTER_ATT_VALUE_MAX bytes). */
-static uint8_t read_attribute(struct otter_att_server *server, uint16_t handle, uint8_t *buf,
-                              size_t *len)
+/* The whole value of an attribute into buf (OTTER_GATT_VALUE_MAX bytes). */
+static enum otter_att read_attribute(struct otter_att_server *server, uint16_t handle, uint8_t *buf,
+                                     size_t *len)
 {
     const struct otter_att_attribute *a = at(server, handle);
-    struct otter_writer w = otter_writer_on(buf, OTTER_ATT_VALUE_MAX);
+    struct otter_writer w = otter_writer_on(buf, OTTER_GATT_VALUE_MAX);
 
     switch (a->kind) {
     case SERVICE:
-        otter_write_bytes(&w, a->service->uuid.bytes, a->service->uuid.len);
+        otter_write_bytes(&w, a->mount->table->uuid.bytes, a->mount->table->uuid.size);
         break;
     case DECLARATION:
-        otter_write_u8(&w, a->characteristic->properties);
+        otter_write_u8(&w, a->chr->props);
         otter_write_u16(&w, (uint16_t)(handle + 1));
-        otter_write_bytes(&w, a->characteristic->uuid.bytes, a->characteristic->uuid.len);
+        otter_write_bytes(&w, a->chr->uuid.bytes, a->chr->uuid.size);
         break;
     case CCCD:
         otter_write_u16(&w, server->cccd[a->cccd]);
         break;
     default:
-        if ((a->characteristic->properties & OTTER_ATT_PROP_READ) == 0) {
+        if ((a->chr->props & OTTER_GATT_READ) == 0) {
             return OTTER_ATT_READ_NOT_PERMITTED;
         }
-        *len = 0;
-        return server->ops->read(server->ctx, a->characteristic->id, buf, len);
+        *len = a->mount->ops->read(a->mount->service, a->chr->id, buf, OTTER_GATT_VALUE_MAX);
+        return OTTER_ATT_OK;
     }
-    *len = OTTER_ATT_VALUE_MAX - w.left;
+    *len = OTTER_GATT_VALUE_MAX - w.left;
     return OTTER_ATT_OK;
 }
 
@@ -139,15 +149,12 @@ static void mtu_request(struct otter_att_server *server, const struct otter_att_
     uint16_t mtu = pdu->mtu < server->max_mtu ? pdu->mtu : server->max_mtu;
 
     send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_MTU_RSP, .mtu = server->max_mtu});
-    server->mtu = mtu > OTTER_ATT_MTU_MIN ? mtu : OTTER_ATT_MTU_MIN;
-    if (server->ops->mtu_changed != NULL) {
-        server->ops->mtu_changed(server->ctx, server->mtu);
-    }
+    server->mtu = mtu > OTTER_GATT_MTU_MIN ? mtu : OTTER_GATT_MTU_MIN;
 }
 
 /* A list of items of one size, as far as they fit into the MTU. */
 struct list {
-    uint8_t items[OTTER_ATT_MTU_MAX];
+    uint8_t items[OTTER_GATT_MTU_MAX];
     struct otter_writer w;
     size_t item; /* bytes of an item; 0: none yet */
 };
@@ -197,9 +204,9 @@ static void find_information(struct otter_att_server *server, const struct otter
 
     list_start(&list, server, 2);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
-        struct otter_att_uuid type = type_of(at(server, h));
+        struct otter_gatt_uuid type = type_of(at(server, h));
 
-        if (!list_add(&list, h, type.bytes, type.len)) {
+        if (!list_add(&list, h, type.bytes, type.size)) {
             break;
         }
     }
@@ -208,18 +215,19 @@ static void find_information(struct otter_att_server *server, const struct otter
 
 static void find_by_type_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    struct otter_att_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
-    struct otter_att_uuid wanted = {.len = pdu->len == 2 || pdu->len == 16 ? (uint8_t)pdu->len : 0};
+    struct otter_gatt_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
+    struct otter_gatt_uuid wanted = {.size =
+                                         pdu->len == 2 || pdu->len == 16 ? (uint8_t)pdu->len : 0};
     struct list list;
 
-    memcpy(wanted.bytes, pdu->value, wanted.len);
+    memcpy(wanted.bytes, pdu->value, wanted.size);
     list_start(&list, server, 1);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
         const struct otter_att_attribute *a = at(server, h);
         uint8_t end[2] = {(uint8_t)a->end, (uint8_t)(a->end >> 8)};
 
-        if (wanted.len != 0 && otter_att_uuid_equal(&pdu->uuid, &primary) && a->kind == SERVICE &&
-            otter_att_uuid_equal(&a->service->uuid, &wanted) && !list_add(&list, h, end, 2)) {
+        if (wanted.size != 0 && otter_gatt_uuid_equal(&pdu->uuid, &primary) && a->kind == SERVICE &&
+            otter_gatt_uuid_equal(&a->mount->table->uuid, &wanted) && !list_add(&list, h, end, 2)) {
             break;
         }
     }
@@ -228,18 +236,18 @@ static void find_by_type_value(struct otter_att_server *server, const struct ott
 
 static void read_by_type(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t value[OTTER_ATT_VALUE_MAX];
+    uint8_t value[OTTER_GATT_VALUE_MAX];
     struct list list;
 
     list_start(&list, server, 2);
     for (uint16_t h = pdu->handle; h <= pdu->end && h <= server->db->count; h++) {
-        struct otter_att_uuid type = type_of(at(server, h));
+        struct otter_gatt_uuid type = type_of(at(server, h));
         size_t len = 0;
 
-        if (!otter_att_uuid_equal(&type, &pdu->uuid)) {
+        if (!otter_gatt_uuid_equal(&type, &pdu->uuid)) {
             continue;
         }
-        uint8_t error = read_attribute(server, h, value, &len);
+        enum otter_att error = read_attribute(server, h, value, &len);
         if (error != OTTER_ATT_OK && list.item == 0) {
             refuse(server, pdu->opcode, h, error);
             return;
@@ -253,11 +261,11 @@ static void read_by_type(struct otter_att_server *server, const struct otter_att
 
 static void read_by_group(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    struct otter_att_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
+    struct otter_gatt_uuid primary = otter_att_uuid16(OTTER_ATT_PRIMARY_SERVICE);
     struct list list;
 
-    if (!otter_att_uuid_equal(&pdu->uuid, &primary)) {
-        refuse(server, pdu->opcode, pdu->handle, OTTER_ATT_UNSUPPORTED_GROUP_TYPE);
+    if (!otter_gatt_uuid_equal(&pdu->uuid, &primary)) {
+        refuse(server, pdu->opcode, pdu->handle, OTTER_ATT_UNSUPPORTED_GROUP);
         return;
     }
     list_start(&list, server, 2);
@@ -268,8 +276,8 @@ static void read_by_group(struct otter_att_server *server, const struct otter_at
         if (a->kind != SERVICE) {
             continue;
         }
-        memcpy(item + 2, a->service->uuid.bytes, a->service->uuid.len);
-        if (!list_add(&list, h, item, 2u + a->service->uuid.len)) {
+        memcpy(item + 2, a->mount->table->uuid.bytes, a->mount->table->uuid.size);
+        if (!list_add(&list, h, item, 2u + a->mount->table->uuid.size)) {
             break;
         }
     }
@@ -278,9 +286,9 @@ static void read_by_group(struct otter_att_server *server, const struct otter_at
 
 static void read_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    uint8_t value[OTTER_ATT_VALUE_MAX];
+    uint8_t value[OTTER_GATT_VALUE_MAX];
     size_t len = 0;
-    uint8_t error = OTTER_ATT_INVALID_HANDLE;
+    enum otter_att error = OTTER_ATT_INVALID_HANDLE;
 
     if (at(server, pdu->handle) != NULL) {
         error = read_attribute(server, pdu->handle, value, &len);
@@ -298,21 +306,20 @@ static void read_value(struct otter_att_server *server, const struct otter_att_p
                                          .len = len < server->mtu - 1u ? len : server->mtu - 1u});
 }
 
-static uint8_t write_cccd(struct otter_att_server *server, const struct otter_att_attribute *a,
-                          const struct otter_att_pdu *pdu)
+static enum otter_att write_cccd(struct otter_att_server *server,
+                                 const struct otter_att_attribute *a,
+                                 const struct otter_att_pdu *pdu)
 {
     if (pdu->len != 2) {
-        return OTTER_ATT_INVALID_VALUE_LENGTH;
+        return OTTER_ATT_INVALID_LENGTH;
     }
     uint16_t value = (uint16_t)(pdu->value[0] | pdu->value[1] << 8);
-    server->cccd[a->cccd] = value & (OTTER_ATT_CCCD_NOTIFY | OTTER_ATT_CCCD_INDICATE);
-    if (server->ops->subscribed != NULL) {
-        server->ops->subscribed(server->ctx, a->characteristic->id, server->cccd[a->cccd]);
-    }
+    server->cccd[a->cccd] = value & (OTTER_GATT_CCCD_NOTIFY | OTTER_GATT_CCCD_INDICATE);
     return OTTER_ATT_OK;
 }
 
-static int write_attribute(struct otter_att_server *server, const struct otter_att_pdu *pdu)
+static enum otter_att write_attribute(struct otter_att_server *server,
+                                      const struct otter_att_pdu *pdu)
 {
     const struct otter_att_attribute *a = at(server, pdu->handle);
     bool with_response = pdu->opcode == OTTER_ATT_WRITE_REQ;
@@ -323,20 +330,19 @@ static int write_attribute(struct otter_att_server *server, const struct otter_a
     if (a->kind == CCCD) {
         return write_cccd(server, a, pdu);
     }
-    uint8_t needed = with_response ? OTTER_ATT_PROP_WRITE : OTTER_ATT_PROP_WRITE_CMD;
-    if (a->kind != VALUE || (a->characteristic->properties & needed) == 0) {
+    uint8_t needed = with_response ? OTTER_GATT_WRITE : OTTER_GATT_WRITE_COMMAND;
+    if (a->kind != VALUE || (a->chr->props & needed) == 0) {
         return OTTER_ATT_WRITE_NOT_PERMITTED;
     }
-    if (pdu->len > OTTER_ATT_VALUE_MAX) {
-        return OTTER_ATT_INVALID_VALUE_LENGTH;
+    if (pdu->len > OTTER_GATT_VALUE_MAX) {
+        return OTTER_ATT_INVALID_LENGTH;
     }
-    return server->ops->write(server->ctx, a->characteristic->id, with_response, pdu->value,
-                              pdu->len);
+    return a->mount->ops->write(a->mount->service, server->conn, a->chr->id, pdu->value, pdu->len);
 }
 
 static otter_err write_value(struct otter_att_server *server, const struct otter_att_pdu *pdu)
 {
-    int answer = write_attribute(server, pdu);
+    enum otter_att answer = write_attribute(server, pdu);
 
     if (answer == OTTER_ATT_HOLD) {
         return OTTER_ERR_AGAIN;
@@ -345,7 +351,7 @@ static otter_err write_value(struct otter_att_server *server, const struct otter
         return OTTER_OK; /* a command's error has nowhere to go */
     }
     if (answer != OTTER_ATT_OK) {
-        refuse(server, pdu->opcode, pdu->handle, (uint8_t)answer);
+        refuse(server, pdu->opcode, pdu->handle, answer);
     } else {
         send(server, &(struct otter_att_pdu){.opcode = OTTER_ATT_WRITE_RSP});
     }
@@ -423,33 +429,35 @@ otter_err otter_att_server_feed(struct otter_att_server *server, const uint8_t *
     return OTTER_OK;
 }
 
-/* The value attribute's handle of a characteristic that has a CCCD, or 0. */
-static uint16_t notifying_handle(const struct otter_att_server *server, uint8_t id)
+/* The value attribute's handle of a characteristic that has a CCCD, or 0. By its UUID: a service
+ * may be mounted with a table that differs from its own in properties. */
+static uint16_t notifying_handle(const struct otter_att_server *server,
+                                 const struct otter_gatt_char *chr)
 {
     for (uint16_t h = 1; h <= server->db->count; h++) {
         const struct otter_att_attribute *a = at(server, h);
 
-        if (a->kind == VALUE && a->characteristic->id == id && a->cccd < OTTER_ATT_CCCDS_MAX) {
+        if (a->kind == VALUE && a->cccd != NO_CCCD &&
+            otter_gatt_uuid_equal(&a->chr->uuid, &chr->uuid)) {
             return h;
         }
     }
     return 0;
 }
 
-uint16_t otter_att_server_cccd(const struct otter_att_server *server, uint8_t id)
+otter_err otter_att_server_notify(struct otter_att_server *server,
+                                  const struct otter_gatt_char *chr, const uint8_t *data,
+                                  size_t len)
 {
-    uint16_t handle = notifying_handle(server, id);
-
-    return handle != 0 ? server->cccd[at(server, handle)->cccd] : 0;
-}
-
-otter_err otter_att_server_notify(struct otter_att_server *server, uint8_t id, bool indicate,
-                                  const uint8_t *data, size_t len)
-{
-    uint16_t handle = notifying_handle(server, id);
+    uint16_t handle = notifying_handle(server, chr);
 
     if (handle == 0) {
         return OTTER_ERR_ARG;
+    }
+    uint16_t cccd = server->cccd[at(server, handle)->cccd];
+    bool indicate = (cccd & OTTER_GATT_CCCD_NOTIFY) == 0 && !server->always_notify;
+    if (cccd == OTTER_GATT_CCCD_NONE && !server->always_notify) {
+        return OTTER_OK;
     }
     if (indicate && server->indicating) {
         return OTTER_ERR_AGAIN;
