@@ -41,7 +41,7 @@ static void say_verdict(struct call *call, const char *verdict, const char *sent
 {
     if (call->json) {
         json_object_set_new(call->json, "verdict", json_string(verdict));
-    } else {
+    } else if (sentence) {
         printf("%s\n", sentence);
     }
 }
@@ -93,7 +93,7 @@ static int boot(struct call *call, struct flash_view *view)
     } else if (call->option[CONFIRM]) {
         say_verdict(call, "none", "Nothing to confirm: the image is not on trial.");
     } else {
-        say_verdict(call, "none", "Nothing to confirm.");
+        say_verdict(call, "none", NULL);
     }
     return EXIT_OK;
 }

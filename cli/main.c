@@ -192,7 +192,7 @@ static int check_arguments(const struct call *call)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct call call = {.command = command};
+    struct call call = {.command = command, .args = argv};
     int code = read_options(&call, argc, argv);
     if (code < 0) {
         code = check_arguments(&call);
