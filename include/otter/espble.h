@@ -49,27 +49,27 @@ struct otter_espble_device_config {
 struct otter_espble_device {
     struct otter_espble_device_config config;
     uint32_t length;     /* of the firmware, bytes */
+    uint32_t sectors;    /* in the whole firmware */
+    uint32_t wanted;     /* sector to receive next: all before it are whole */
+    uint32_t written;    /* sectors in flash */
+    uint32_t step;       /* bytes of sector `written` that are in flash */
+    uint32_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
+    uint32_t packet;     /* sequence number wanted next */
+    uint32_t refused;    /* wrong sector index that was answered last */
     uint32_t touched_ms; /* when the owner was last heard */
     uint16_t owner;      /* connection whose update this is */
-    uint16_t sectors;    /* in the whole firmware */
-    uint16_t wanted;     /* sector to receive next: all before it are whole */
-    uint16_t written;    /* sectors in flash */
-    uint16_t step;       /* bytes of sector `written` that are in flash */
-    uint16_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
     uint16_t crc;        /* of what has arrived of sector `wanted` */
     uint16_t crc_init;   /* the convention of the client's START */
-    uint16_t refused;    /* wrong sector index that was answered last */
-    uint8_t packet;      /* sequence number wanted next */
-    uint8_t state;       /* enum in src/proto/espble/device_table.h */
+    uint8_t state;       /* enum in src/proto/espble/device.c */
+    uint8_t percent;     /* last notified */
     bool spoiled;        /* sector `wanted` cannot succeed any more */
     bool answer;         /* the owner is there to be answered */
     bool touched;        /* the owner was heard since the last poll */
-    uint8_t percent;     /* last notified */
     uint8_t outbox_count;
     struct {
+        uint16_t word[4];
         uint16_t chr;
-        uint16_t field[3];
-    } outbox[4]; /* answers the link had no room for */
+    } outbox[4]; /* answers to the owner on their way to the link, oldest first */
 };
 
 /* Prepares a device half; config is copied. OTTER_ERR_ARG for a missing function or buffer. */
@@ -99,24 +99,23 @@ struct otter_espble_host_config {
 struct otter_espble_host {
     struct otter_espble_host_config config;
     struct otter_gatt_status status;
-    uint32_t now_ms;
-    uint32_t deadline_ms;
-    uint16_t sectors; /* in the whole firmware */
-    uint16_t base;    /* oldest sector that is not acknowledged */
-    uint16_t sector;  /* being sent */
-    uint16_t highest; /* sectors begun since the last step back, as an end index */
-    uint16_t offset;  /* bytes of `sector` that were sent */
-    uint16_t crc;     /* of those */
-    uint16_t packet_len;
-    uint8_t packet_seq;
-    uint8_t tries;  /* of sector `base`, or of the command */
-    uint8_t faults; /* so far: the first lowers the window, the second makes requests */
-    uint8_t state;  /* enum in src/proto/espble/host_table.h */
-    bool waiting;   /* for the answer to a write request */
-    bool armed;     /* deadline_ms counts */
-    bool packet_last;
-    uint8_t device_percent[2];            /* PROGRESS_BAR as last notified: percent, hundredths */
-    uint8_t packet[OTTER_GATT_VALUE_MAX]; /* built and not yet taken by the link */
+    uint32_t sectors;     /* in the whole firmware */
+    uint32_t base;        /* oldest sector that is not acknowledged */
+    uint32_t sector;      /* to take the next packet from */
+    uint32_t offset;      /* bytes of it that are packed */
+    uint32_t seq;         /* of its next packet */
+    uint32_t sent;        /* sectors that were ever packed */
+    uint32_t deadline_ms; /* when armed */
+    uint32_t wait_ms;     /* a new deadline, counted from the next poll; 0: none */
+    uint32_t packet_len;  /* bytes in packet, not yet taken by the link */
+    uint16_t crc;         /* of what is packed of `sector` */
+    uint8_t tries;        /* of sector `base`, or of a command */
+    uint8_t faults;       /* so far: the first closes the window to 1, the second makes requests */
+    uint8_t state;        /* enum in src/proto/espble/host.c */
+    bool waiting;         /* for the response to a write request */
+    bool armed;
+    uint8_t device_percent[2]; /* PROGRESS_BAR as last notified: percent, hundredths */
+    uint8_t packet[OTTER_GATT_VALUE_MAX];
 };
 
 /*

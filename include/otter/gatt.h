@@ -149,6 +149,11 @@ struct otter_gatt_found {
     uint8_t props;
 };
 
+/* Where the characteristics of a service stand in found: index receives one number for each of
+ * service->chars, or -1. They are looked for in that service first, then in any other. */
+void otter_gatt_find(const struct otter_gatt_service *service, const struct otter_gatt_found *found,
+                     size_t count, int *index);
+
 /* How an updater writes to the device. id: the protocol's own number of the characteristic. */
 struct otter_gatt_client {
     /* Hands one write to the link. OTTER_OK: taken; a request is answered by written().
@@ -168,15 +173,15 @@ struct otter_gatt_status {
     bool finished;    /* result is final */
     bool answered;    /* the device accepted in words. false with OTTER_OK: it went away after it
                          had everything, as some do; connect again and look what it runs */
-    bool cancelled;   /* cancel() was called */
     uint8_t att;      /* ATT error behind OTTER_ERR_REFUSED, or 0 */
     otter_err result; /* once finished */
 };
 
 struct otter_gatt_updater_ops {
     /* Sends what can be sent, and returns in how many ms it wants to be called again:
-     * OTTER_GATT_NEVER when it waits for an event only. The first call begins the update;
-     * subscribe to the characteristics with NOTIFY or INDICATE before. */
+     * OTTER_GATT_NEVER when it waits for an event only. Call it after each of the others, too. The
+     * first call begins the update; subscribe to the characteristics with NOTIFY or INDICATE
+     * before. */
     uint32_t (*poll)(void *updater, uint32_t now_ms);
 
     /* A notification or indication came. */
@@ -188,7 +193,8 @@ struct otter_gatt_updater_ops {
     /* The link is gone. */
     void (*lost)(void *updater);
 
-    /* Ends the update cleanly: the device is told; keep polling until finished. */
+    /* Ends the update cleanly: the device is told; keep polling until finished. The result is
+     * OTTER_ERR_CANCELLED, unless the device has everything already: then it comes too late. */
     void (*cancel)(void *updater);
 };
 

@@ -46,10 +46,10 @@ struct otter_gattota_device_config {
 struct otter_gattota_device {
     struct otter_gattota_device_config config;
     uint32_t touched_ms; /* when the owner was last heard */
+    uint32_t head;       /* oldest byte in buf */
+    uint32_t fill;       /* bytes in buf */
     uint16_t owner;      /* connection whose update this is */
-    uint16_t head;       /* oldest byte in buf */
-    uint16_t fill;       /* bytes in buf */
-    uint8_t state;       /* enum in src/proto/gattota/device_table.h */
+    uint8_t state;       /* enum in src/proto/gattota/device.c */
     uint8_t value;       /* of the control characteristic */
     bool due;            /* value is still to be notified */
     bool answer;         /* the owner is there to be answered */
@@ -73,15 +73,15 @@ struct otter_gattota_host_config {
 struct otter_gattota_host {
     struct otter_gattota_host_config config;
     struct otter_gatt_status status;
-    uint32_t now_ms;
-    uint32_t deadline_ms;
-    uint32_t offset;     /* bytes sent */
-    uint16_t packet_len; /* bytes built and not yet taken by the link */
-    uint8_t since;       /* packets since the last request */
-    uint8_t tries;       /* of the whole */
-    uint8_t state;       /* enum in src/proto/gattota/host_table.h */
-    bool waiting;        /* for the answer to a write request */
-    bool armed;          /* deadline_ms counts */
+    uint32_t offset;      /* bytes of the firmware that are packed */
+    uint32_t deadline_ms; /* when armed */
+    uint32_t wait_ms;     /* a new deadline, counted from the next poll; 0: none */
+    uint32_t packet_len;  /* bytes in packet, not yet taken by the link */
+    uint8_t since;        /* packets since the last request */
+    uint8_t tries;        /* of the whole */
+    uint8_t state;        /* enum in src/proto/gattota/host.c */
+    bool waiting;         /* for the response to a write request */
+    bool armed;
     uint8_t packet[OTTER_GATT_VALUE_MAX];
 };
 
