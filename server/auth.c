@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conn.h"
+#include "log.h"
+#include "users.h"
+#include "work.h"
+
+#define CREDENTIALS_MAX 384u /* "name:password", bytes */
+
+static uint8_t auth_key[32]; /* set once, before there are threads */
+
+bool auth_init(void)
+{
+    return RAND_bytes(auth_key, sizeof auth_key) == 1;
+}
+
+/* The first server's paths answer 403 whatever is wrong with the credentials. */
+static void refuse(struct request *request)
+{
+    const char *first = request->path.segment[0];
+    if (strcmp(first, "devices") == 0 || strcmp(first, "files") == 0) {
+        reply_error(request, 403, "no valid credentials");
+        return;
+    }
+    reply_field(request, "WWW-Authenticate", "Basic realm=\"otterd\", charset=\"UTF-8\"");
+    reply_error(request, 401, "no valid credentials");
+}
+
+/* Decodes "Basic ..." into "name:password", NUL-terminated. */
+static bool decode(struct http_text field, char out[CREDENTIALS_MAX + 4])
+{
+    unsigned char block[CREDENTIALS_MAX / 3 * 4 + 1];
+    if (field.at == NULL || field.len < 7 || strncasecmp(field.at, "Basic ", 6) != 0) {
+        return false;
+    }
+    size_t len = field.len - 6;
+    if (len % 4 != 0 || len >= sizeof block) {
+        return false;
+    }
+    memcpy(block, field.at + 6, len);
+    int got = EVP_DecodeBlock((unsigned char *)out, block, (int)len);
+    OPENSSL_cleanse(block, sizeof block);
+    if (got < 0) {
+        return false;
+    }
+    for (size_t i = len; got > 0 && i > len - 2 && field.at[6 + i - 1] == '='; i--) {
+        got--;
+    }
+    out[got] = 0;
+    char *colon = strchr(out, ':');
+    /* A NUL inside would hide the rest from crypt(3). */
+    return strlen(out) == (size_t)got && colon != NULL && colon > out &&
+           (size_t)(colon - out) <= USER_NAME_MAX;
+}
+
+static void make_mac(const char *credentials, uint8_t mac[LOGIN_MAC_SIZE])
+{
+    unsigned int len = LOGIN_MAC_SIZE;
+    HMAC(EVP_sha256(), auth_key, sizeof auth_key, (const unsigned char *)credentials,
+         strlen(credentials), mac, &len);
+}
+
+static bool is_login(const struct login *login, const uint8_t mac[LOGIN_MAC_SIZE],
+                     uint64_t generation)
+{
+    return login->role != ROLE_NONE && login->generation == generation &&
+           CRYPTO_memcmp(login->mac, mac, LOGIN_MAC_SIZE) == 0;
+}
+
+static struct login *place_of(struct worker *worker, const uint8_t mac[LOGIN_MAC_SIZE])
+{
+    return &worker->logins[(mac[0] | mac[1] << 8) & (LOGINS_MAX - 1)];
+}
+
+static void welcome(struct request *request, const struct login *login)
+{
+    request->conn->login = *login;
+    memcpy(request->user, login->user, sizeof request->user);
+    request_admit(request, (enum role)login->role);
+}
+
+/* --- the slow way ---------------------------------------------------------------------------- */
+
+struct check {
+    struct work work;
+    struct users *users;
+    struct login login;
+    struct addr_key addr;
+    struct addrs *addrs;
+    char credentials[CREDENTIALS_MAX + 4];
+};
+
+static void check_run(struct work *work, struct lane *lane)
+{
+    struct check *check = (struct check *)work;
+    (void)lane;
+    char *colon = strchr(check->credentials, ':');
+    *colon = 0;
+    check->login.generation = users_generation(check->users);
+    check->login.role = (uint8_t)users_check(check->users, check->credentials, colon + 1);
+    if (check->login.role != ROLE_NONE) {
+        addrs_refund(check->addrs, check->addr);
+    }
+}
+
+static void check_done(struct work *work)
+{
+    struct check *check = (struct check *)work;
+    struct request *request = work->request;
+    if (check->login.role != ROLE_NONE) {
+        *place_of(request->worker, check->login.mac) = check->login;
+        welcome(request, &check->login);
+        return;
+    }
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_WARNING, "login");
+    log_text(&line, "address", request->conn->address);
+    log_text(&line, "user", check->login.user);
+    log_text(&line, "result", "refused");
+    log_end(&line);
+    metrics_add(&request->worker->metrics, METRIC_BAD_LOGINS, 1);
+    refuse(request);
+}
+
+static void check_free(struct work *work)
+{
+    struct check *check = (struct check *)work;
+    OPENSSL_cleanse(check->credentials, sizeof check->credentials);
+    free(check);
+}
+
+static void check_slowly(struct request *request, const char *credentials,
+                         const uint8_t mac[LOGIN_MAC_SIZE])
+{
+    struct server *server = request->server;
+    struct check *check = calloc(1, sizeof *check);
+    if (check == NULL) {
+        reply_error(request, 503, "out of memory");
+        return;
+    }
+    check->work.run = check_run;
+    check->work.done = check_done;
+    check->work.free = check_free;
+    check->users = server->users;
+    check->addrs = &server->addrs;
+    check->addr = request->conn->addr;
+    memcpy(check->login.mac, mac, LOGIN_MAC_SIZE);
+    memcpy(check->login.user, credentials, strcspn(credentials, ":"));
+    strcpy(check->credentials, credentials);
+    addrs_spend(&server->addrs, request->conn->addr, request->worker->now_ms);
+    work_post(request, &server->auth_lane, &check->work);
+}
+
+/* --- the way in ------------------------------------------------------------------------------ */
+
+static void slow_down(struct request *request, uint32_t wait_ms)
+{
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%u", wait_ms / 1000 + 1);
+    metrics_add(&request->worker->metrics, METRIC_SLOWED, 1);
+    reply_field(request, "Retry-After", seconds);
+    reply_error(request, 429, "too many wrong attempts from this address");
+}
+
+void auth_check(struct request *request)
+{
+    struct worker *worker = request->worker;
+    struct conn *conn = request->conn;
+    char credentials[CREDENTIALS_MAX + 4];
+    uint8_t mac[LOGIN_MAC_SIZE];
+    if (!decode(request->head.authorization, credentials)) {
+        refuse(request);
+        return;
+    }
+    uint64_t generation = users_generation(request->server->users);
+    make_mac(credentials, mac);
+    if (is_login(&conn->login, mac, generation)) {
+        welcome(request, &conn->login);
+    } else {
+        uint32_t wait_ms = addrs_wait_ms(&request->server->addrs, conn->addr, worker->now_ms);
+        const struct login *known = place_of(worker, mac);
+        if (wait_ms > 0) {
+            slow_down(request, wait_ms);
+        } else if (is_login(known, mac, generation)) {
+            welcome(request, known);
+        } else {
+            check_slowly(request, credentials, mac);
+        }
+    }
+    OPENSSL_cleanse(credentials, sizeof credentials);
+}

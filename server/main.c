@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otterd: the update server. The main thread starts the workers, and afterwards only listens for
+ * signals and looks after what time changes. */
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "log.h"
+#include "server.h"
+#include "tls.h"
+#include "users.h"
+
+struct main_loop {
+    struct server *server;
+    struct event_base *base;
+    struct event *events[8];
+    size_t count;
+    uint32_t ticks;
+};
+
+#define CERTIFICATE_LOOK_TICKS 10u /* seconds between two looks at the certificate's files */
+
+static void reload_certificate(struct server *server)
+{
+    char error[512];
+    if (server->tls == NULL) {
+        return;
+    }
+    if (tls_reload(server->tls, error, sizeof error)) {
+        log_event(LOG_LEVEL_INFO, "certificate", "read again, good for %lld days",
+                  (long long)(tls_seconds_left(server->tls) / 86400));
+    } else {
+        log_event(LOG_LEVEL_ERROR, "certificate", "%s; the old one stays in use", error);
+    }
+}
+
+static void on_reload(evutil_socket_t number, short what, void *ctx)
+{
+    struct server *server = ((struct main_loop *)ctx)->server;
+    char error[512];
+    (void)number;
+    (void)what;
+    reload_certificate(server);
+    if (users_reload(server->users, error, sizeof error)) {
+        log_event(LOG_LEVEL_INFO, "users", "read again");
+    } else {
+        log_event(LOG_LEVEL_ERROR, "users", "%s; the old ones stay", error);
+    }
+}
+
+static void on_stop(evutil_socket_t number, short what, void *ctx)
+{
+    struct main_loop *loop = ctx;
+    (void)what;
+    if (atomic_exchange(&loop->server->stopping, true)) {
+        _exit(1); /* asked twice */
+    }
+    sd_notify(0, "STOPPING=1");
+    log_event(LOG_LEVEL_INFO, "stopping", "%s", strsignal(number));
+    event_base_loopbreak(loop->base);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct main_loop *loop = ctx;
+    struct server *server = loop->server;
+    (void)fd;
+    (void)what;
+    addrs_sweep(&server->addrs, clock_ms());
+    if (++loop->ticks % CERTIFICATE_LOOK_TICKS == 0 && server->tls != NULL &&
+        tls_changed(server->tls)) {
+        reload_certificate(server);
+    }
+    sd_notify(0, "WATCHDOG=1");
+}
+
+static bool main_loop_open(struct main_loop *loop, struct server *server)
+{
+    static const int stops[] = {SIGTERM, SIGINT};
+    struct timeval second = {1, 0};
+    *loop = (struct main_loop){.server = server, .base = event_base_new()};
+    if (loop->base == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        loop->events[loop->count++] = evsignal_new(loop->base, stops[i], on_stop, loop);
+    }
+    loop->events[loop->count++] = evsignal_new(loop->base, SIGHUP, on_reload, loop);
+    for (size_t i = 0; i < loop->count; i++) {
+        if (loop->events[i] == NULL || event_add(loop->events[i], NULL) != 0) {
+            return false;
+        }
+    }
+    struct event *tick = event_new(loop->base, -1, EV_PERSIST, on_tick, loop);
+    loop->events[loop->count++] = tick;
+    return tick != NULL && event_add(tick, &second) == 0;
+}
+
+static void main_loop_close(struct main_loop *loop)
+{
+    for (size_t i = 0; i < loop->count; i++) {
+        if (loop->events[i] != NULL) {
+            event_free(loop->events[i]);
+        }
+    }
+    if (loop->base != NULL) {
+        event_base_free(loop->base);
+    }
+}
+
+static bool fail(const char *text)
+{
+    fprintf(stderr, "otterd: %s\n", text);
+    return false;
+}
+
+static bool open_workers(struct server *server)
+{
+    char error[512];
+    uint16_t ports[LISTEN_MAX] = {0};
+    server->workers = calloc(server->options.threads, sizeof *server->workers);
+    if (server->workers == NULL) {
+        return fail("out of memory");
+    }
+    for (uint32_t i = 0; i < server->options.threads; i++) {
+        server->worker_count++;
+        if (!worker_open(&server->workers[i], server)) {
+            return fail("cannot make an event loop");
+        }
+        for (int k = 0; k < server->options.listen_count; k++) {
+            if (!worker_listen(&server->workers[i], server->options.listen[k], &ports[k], error,
+                               sizeof error)) {
+                return fail(error);
+            }
+        }
+    }
+    for (int k = 0; k < server->options.listen_count; k++) {
+        struct log_line line;
+        log_begin(&line, LOG_LEVEL_WARNING, "listening");
+        log_text(&line, "where", server->options.listen[k]);
+        log_number(&line, "port", ports[k]);
+        log_end(&line);
+    }
+    return true;
+}
+
+static bool open_server(struct server *server)
+{
+    char error[512] = "out of memory";
+    const struct options *options = &server->options;
+    if (!auth_init()) {
+        return fail("no randomness");
+    }
+    if (!options->plain) {
+        server->tls = tls_open(options->cert, options->key, error, sizeof error);
+        if (server->tls == NULL) {
+            fail(error);
+            return fail("make a certificate with `otterd init DIR`, or name one with --cert and "
+                        "--key");
+        }
+    }
+    server->users = users_open(options, error, sizeof error);
+    if (server->users == NULL) {
+        return fail(error);
+    }
+    return open_workers(server) && lane_start(&server->auth_lane, server);
+}
+
+/* Signals are for the main thread: threads begun after this do not get them. */
+static void block_signals(bool block)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static int serve(struct server *server)
+{
+    struct main_loop loop = {0};
+    bool good = open_server(server) && main_loop_open(&loop, server);
+    for (uint32_t i = 0; good && i < server->worker_count; i++) {
+        good = worker_start(&server->workers[i]);
+    }
+    block_signals(false);
+    if (good) {
+        sd_notify(0, "READY=1");
+        event_base_dispatch(loop.base);
+    }
+    atomic_store(&server->stopping, true);
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        worker_wake(&server->workers[i]);
+        worker_join(&server->workers[i]);
+    }
+    lane_stop(&server->auth_lane);
+    for (uint32_t i = 0; i < server->worker_count; i++) {
+        worker_close(&server->workers[i]);
+    }
+    main_loop_close(&loop);
+    free(server->workers);
+    users_close(server->users);
+    tls_close(server->tls);
+    if (good) {
+        log_event(LOG_LEVEL_INFO, "stopped", "all done");
+    }
+    return good ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server; /* large, and lives as long as the program */
+    int result = options_parse(&server.options, argc, argv);
+    if (result >= 0) {
+        return result;
+    }
+    if (server.options.command != NULL) {
+        fprintf(stderr, "otterd: there is no command \"%s\"; try otterd --help\n",
+                server.options.command);
+        return 2;
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    block_signals(true);
+    log_setup(server.options.json_log, server.options.log_level);
+    server.started = time(NULL);
+    addrs_init(&server.addrs, server.options.max_connections, server.options.max_per_address);
+    result = serve(&server);
+    addrs_free(&server.addrs);
+    return result;
+}

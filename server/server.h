@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of otterd share: the process, its workers, a request. */
+#ifndef OTTERD_SERVER_H
+#define OTTERD_SERVER_H
+
+#include <event2/event.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addrs.h"
+#include "http_parse.h"
+#include "job.h"
+#include "metrics.h"
+#include "options.h"
+
+struct conn;
+struct tls;
+struct users;
+struct evconnlistener;
+struct login;
+struct server;
+
+/* A thread with an event loop. Everything here belongs to that thread alone. */
+struct worker {
+    struct server *server;
+    pthread_t thread;
+    struct event_base *base;
+    struct evconnlistener *listeners[LISTEN_MAX];
+    int listener_count;
+    struct event *tick;
+    struct event *wake;
+    struct job_home home;
+    struct conn *conns;
+    uint32_t conn_count;
+    bool stopping;
+    bool started;
+    uint64_t stop_ms; /* when downloads are cut off */
+    uint64_t now_ms;  /* monotonic, brought up to date as events come in */
+    char date[32];    /* of the Date field */
+    time_t date_at;
+    struct metrics metrics;
+    struct login *logins; /* LOGINS_MAX credentials known to be right */
+};
+
+struct server {
+    struct options options;
+    struct tls *tls; /* NULL: plain */
+    struct users *users;
+    struct addrs addrs;
+    struct lane auth_lane; /* hashes passwords */
+    struct worker *workers;
+    uint32_t worker_count;
+    time_t started;
+    atomic_bool stopping;
+};
+
+uint64_t clock_ms(void);
+
+bool worker_open(struct worker *worker, struct server *server);
+/* Binds one more place, "ADDRESS:PORT" or "PORT". Port 0 is replaced by the one that was given, in
+ * *port, so that the next worker binds the same. */
+bool worker_listen(struct worker *worker, const char *where, uint16_t *port, char *error,
+                   size_t error_size);
+bool worker_start(struct worker *worker);
+/* Any thread: wakes the worker to look at server->stopping. */
+void worker_wake(struct worker *worker);
+void worker_join(struct worker *worker);
+void worker_close(struct worker *worker);
+#endif

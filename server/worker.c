@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "log.h"
+#include "server.h"
+
+#define TICK_MS 250
+
+uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int len, void *ctx)
+{
+    (void)listener;
+    (void)len;
+    conn_accept(ctx, fd, address);
+}
+
+/* Out of descriptors or memory: the listeners rest until the next tick, instead of spinning. */
+static void on_accept_error(struct evconnlistener *listener, void *ctx)
+{
+    (void)ctx;
+    log_event(LOG_LEVEL_WARNING, "accept", "%s", strerror(errno));
+    evconnlistener_disable(listener);
+}
+
+static void begin_stop(struct worker *worker)
+{
+    worker->stopping = true;
+    worker->stop_ms = worker->now_ms + (uint64_t)worker->server->options.grace_seconds * 1000;
+    for (int i = 0; i < worker->listener_count; i++) {
+        evconnlistener_free(worker->listeners[i]);
+    }
+    worker->listener_count = 0;
+    conn_drain_all(worker);
+}
+
+/* Looks whether the worker is asked to stop, and whether it can. */
+static void consider_stop(struct worker *worker)
+{
+    if (!worker->stopping) {
+        if (!atomic_load(&worker->server->stopping)) {
+            return;
+        }
+        begin_stop(worker);
+    }
+    if (worker->now_ms >= worker->stop_ms) {
+        conn_close_all(worker);
+    }
+    if (worker->conn_count == 0 && worker->home.pending == 0) {
+        event_base_loopbreak(worker->base);
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker *worker = ctx;
+    (void)fd;
+    (void)what;
+    worker->now_ms = clock_ms();
+    for (int i = 0; i < worker->listener_count; i++) {
+        evconnlistener_enable(worker->listeners[i]);
+    }
+    conn_sweep(worker);
+    consider_stop(worker);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    struct worker *worker = ctx;
+    (void)fd;
+    (void)what;
+    worker->now_ms = clock_ms();
+    job_home_collect(&worker->home);
+    consider_stop(worker);
+}
+
+bool worker_open(struct worker *worker, struct server *server)
+{
+    worker->server = server;
+    worker->now_ms = clock_ms();
+    worker->logins = calloc(LOGINS_MAX, sizeof *worker->logins);
+    if (worker->logins == NULL || !job_home_open(&worker->home)) {
+        return false;
+    }
+    struct event_config *config = event_config_new();
+    if (config == NULL) {
+        return false;
+    }
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK);
+    worker->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (worker->base == NULL) {
+        return false;
+    }
+    worker->wake =
+        event_new(worker->base, worker->home.wake, EV_READ | EV_PERSIST, on_wake, worker);
+    worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
+    struct timeval every = {0, TICK_MS * 1000};
+    return worker->wake != NULL && worker->tick != NULL && event_add(worker->wake, NULL) == 0 &&
+           event_add(worker->tick, &every) == 0;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    struct addr_key key = addr_key_of(address);
+    if (address->sa_family == AF_INET) {
+        return key.bytes[12] == 127;
+    }
+    return memcmp(&((const struct sockaddr_in6 *)address)->sin6_addr, &in6addr_loopback,
+                  sizeof in6addr_loopback) == 0;
+}
+
+static int open_listener(const struct addrinfo *address)
+{
+    int one = 1;
+    int zero = 0;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    /* TCP_NODELAY is inherited by what is accepted. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (address->ai_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+    }
+    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 1024) == 0) {
+        return fd;
+    }
+    int kept = errno;
+    close(fd);
+    errno = kept;
+    return -1;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return 0;
+    }
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+/* "PORT", "ADDRESS:PORT" or "[ADDRESS]:PORT" into host and port texts. */
+static bool split_where(const char *where, char *host, size_t host_size, const char **port)
+{
+    const char *colon = strrchr(where, ':');
+    host[0] = 0;
+    *port = where;
+    if (colon == NULL) {
+        return true;
+    }
+    size_t len = (size_t)(colon - where);
+    *port = colon + 1;
+    if (len >= 2 && where[0] == '[' && where[len - 1] == ']') {
+        where++;
+        len -= 2;
+    }
+    if (len == 0 || len >= host_size) {
+        return false;
+    }
+    memcpy(host, where, len);
+    host[len] = 0;
+    return true;
+}
+
+bool worker_listen(struct worker *worker, const char *where, uint16_t *port, char *error,
+                   size_t error_size)
+{
+    char host[256];
+    char number[8];
+    const char *service;
+    if (!split_where(where, host, sizeof host, &service)) {
+        snprintf(error, error_size, "\"%s\" is not PORT, ADDRESS:PORT or [ADDRESS]:PORT", where);
+        return false;
+    }
+    if (*port != 0) {
+        snprintf(number, sizeof number, "%u", *port);
+        service = number;
+    }
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int fd = -1;
+    /* Any address: IPv6 takes IPv4 along; where there is no IPv6, IPv4 alone. */
+    hints.ai_family = host[0] == 0 ? AF_INET6 : AF_UNSPEC;
+    int failed = getaddrinfo(host[0] != 0 ? host : NULL, service, &hints, &list);
+    if (failed == 0) {
+        fd = open_listener(list);
+    }
+    if (fd < 0 && host[0] == 0) {
+        freeaddrinfo(list);
+        list = NULL;
+        hints.ai_family = AF_INET;
+        failed = getaddrinfo(NULL, service, &hints, &list);
+        fd = failed == 0 ? open_listener(list) : -1;
+    }
+    bool good = fd >= 0;
+    if (!good) {
+        snprintf(error, error_size, "cannot listen on %s: %s", where,
+                 failed != 0 ? gai_strerror(failed) : strerror(errno));
+    } else if (worker->server->tls == NULL && !is_loopback(list->ai_addr)) {
+        snprintf(error, error_size,
+                 "--plain listens on loopback addresses only, such as 127.0.0.1:8080");
+        close(fd);
+        good = false;
+    }
+    freeaddrinfo(list);
+    if (!good) {
+        return false;
+    }
+    *port = port_of(fd);
+    struct evconnlistener *listener = evconnlistener_new(
+        worker->base, on_accept, worker, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (listener == NULL) {
+        close(fd);
+        snprintf(error, error_size, "out of memory");
+        return false;
+    }
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    worker->listeners[worker->listener_count++] = listener;
+    return true;
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *worker = arg;
+    event_base_dispatch(worker->base);
+    return NULL;
+}
+
+bool worker_start(struct worker *worker)
+{
+    worker->started = pthread_create(&worker->thread, NULL, worker_run, worker) == 0;
+    return worker->started;
+}
+
+void worker_wake(struct worker *worker)
+{
+    uint64_t one = 1;
+    ssize_t written = write(worker->home.wake, &one, sizeof one);
+    (void)written;
+}
+
+void worker_join(struct worker *worker)
+{
+    if (worker->started) {
+        pthread_join(worker->thread, NULL);
+    }
+}
+
+void worker_close(struct worker *worker)
+{
+    conn_close_all(worker);
+    for (int i = 0; i < worker->listener_count; i++) {
+        evconnlistener_free(worker->listeners[i]);
+    }
+    if (worker->wake != NULL) {
+        event_free(worker->wake);
+    }
+    if (worker->tick != NULL) {
+        event_free(worker->tick);
+    }
+    if (worker->base != NULL) {
+        event_base_free(worker->base);
+    }
+    job_home_close(&worker->home);
+    if (worker->logins != NULL) {
+        OPENSSL_cleanse(worker->logins, LOGINS_MAX * sizeof *worker->logins);
+        free(worker->logins);
+    }
+}
