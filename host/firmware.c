@@ -71,9 +71,13 @@ static otter_err open_file(struct otter_firmware *firmware, const char *where)
     return OTTER_OK;
 }
 
-otter_err otter_firmware_open(struct otter_firmware *firmware, const char *where)
+otter_err otter_firmware_open(struct otter_firmware *firmware, const char *where,
+                              const struct otter_firmware_options *options)
 {
     *firmware = (struct otter_firmware){.size = OTTER_LENGTH_UNKNOWN};
+    if (otter_firmware_is_url(where)) {
+        return otter_firmware_open_url(firmware, where, options);
+    }
     if (strcmp(where, "-") != 0) {
         return open_file(firmware, where);
     }

@@ -123,7 +123,7 @@ static void answer(struct otter_hosted_device *d, otter_err err)
 static void run(struct otter_hosted_device *d, enum event event, struct otter_hosted_message *m,
                 uint32_t now)
 {
-    otter_err err = otter_fsm_event(&machine, &d->state, event, d, m);
+    otter_err err = otter_fsm_event(&machine, &d->state, (uint8_t)event, d, m);
 
     if (err != OTTER_ERR_AGAIN && d->state != OTTER_HOSTED_WRITING &&
         d->state != OTTER_HOSTED_CHECKING) {

@@ -113,6 +113,9 @@ static bool view_decode(pb_istream_t *stream, const pb_field_t *field, void **ar
     struct otter_hosted_message *m = *arg;
     struct place *place = stream->state;
 
+    if (stream->callback != place_read) {
+        return false; /* a number where bytes belong: nanopb shows a copy on its stack */
+    }
     m->data = place->next;
     m->data_len = stream->bytes_left;
     place->next += stream->bytes_left;
@@ -146,7 +149,7 @@ otter_err otter_hosted_decode(struct otter_hosted_message *m, const uint8_t *dat
     m->id = pb.msg_id <= UINT16_MAX ? (uint16_t)pb.msg_id : 0;
     m->uid = pb.uid;
     m->req_resp_type = pb.req_resp_type;
-    m->has_payload = whole && pb.which_payload == m->id;
+    m->has_payload = whole && pb.which_payload != 0 && pb.which_payload == m->id;
     if (!m->has_payload) {
         m->data = NULL;
         m->data_len = 0;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+extern const struct command command_image_info;
+extern const struct command command_image_verify;
+extern const struct command command_image_create;
+extern const struct command command_flash_create;
+extern const struct command command_flash_info;
+extern const struct command command_flash_boot;
+extern const struct command command_flash_confirm;
+extern const struct command command_flash_update;
+extern const struct command command_flash_extract;
+
+/* In the order of the overview. Commands of one group stand together. */
+const struct command *const commands[] = {
+    &command_image_info,   &command_image_verify,  &command_image_create,
+    &command_flash_create, &command_flash_info,    &command_flash_boot,
+    &command_flash_update, &command_flash_extract, NULL,
+};
