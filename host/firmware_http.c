@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/firmware.h"
 
 #define BUFFER_SIZE 131072u /* bytes; curl delivers up to CURL_MAX_WRITE_SIZE at a time */
@@ -54,14 +54,6 @@ struct http {
     char why[CURL_ERROR_SIZE];
     uint8_t buffer[BUFFER_SIZE];
 };
-
-static uint32_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint32_t)((uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u);
-}
 
 bool otter_firmware_is_url(const char *where)
 {
@@ -118,7 +110,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
     struct http *h = ctx;
     size_t len = size * count;
 
-    h->answer_at = now_ms();
+    h->answer_at = otter_clock_ms();
     if (len > 5 && strncmp(line, "HTTP/", 5) == 0) {
         const char *space = memchr(line, ' ', len);
 
@@ -231,7 +223,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     struct http *h = ctx;
     size_t len = size * count, known;
 
-    h->answer_at = now_ms();
+    h->answer_at = otter_clock_ms();
     if (!judge(h)) {
         return CURL_WRITEFUNC_ERROR;
     }
@@ -290,7 +282,7 @@ static bool call(struct http *h)
     h->judged = false;
     h->paused = false;
     h->why[0] = '\0';
-    h->answer_at = now_ms();
+    h->answer_at = otter_clock_ms();
     curl_easy_setopt(easy, CURLOPT_URL, h->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols); /* never down from https */
@@ -382,7 +374,8 @@ static void over(struct http *h, CURLcode code)
     code = code == CURLE_OK && h->judged ? CURLE_PARTIAL_FILE : code;
     /* At the very start a failure is told at once: the URL may be wrong. */
     bool later = code == CURLE_OK || passing(code);
-    if (!h->began || !later || h->tries >= 10 || now_ms() - h->heard_at >= h->options.give_up_ms) {
+    if (!h->began || !later || h->tries >= 10 ||
+        otter_clock_ms() - h->heard_at >= h->options.give_up_ms) {
         if (h->began && h->firmware->size != OTTER_LENGTH_UNKNOWN) {
             fatal(h, "the download broke off after %u of %u bytes and could not go on (%.80s)",
                   h->received, h->firmware->size,
@@ -406,10 +399,10 @@ static bool cancelled(const struct http *h)
 /* Waits before the next try: longer each time, never past the moment to give up. */
 static void pause_between(struct http *h)
 {
-    uint32_t wait = 250u << (h->tries < 5 ? h->tries : 5), begin = now_ms();
+    uint32_t wait = 250u << (h->tries < 5 ? h->tries : 5), begin = otter_clock_ms();
 
-    while (now_ms() - begin < wait && now_ms() - h->heard_at < h->options.give_up_ms &&
-           !cancelled(h)) {
+    while (otter_clock_ms() - begin < wait &&
+           otter_clock_ms() - h->heard_at < h->options.give_up_ms && !cancelled(h)) {
         usleep(20000);
     }
     h->tries++;
@@ -442,7 +435,7 @@ static void round_trip(struct http *h)
     if (h->len > 0 || h->fatal) {
         return;
     }
-    if (now_ms() - h->answer_at >= h->options.stall_ms) {
+    if (otter_clock_ms() - h->answer_at >= h->options.stall_ms) {
         snprintf(h->why, sizeof(h->why), "no byte for %u seconds", h->options.stall_ms / 1000u);
         over(h, CURLE_OPERATION_TIMEDOUT);
         if (!h->fatal) {
@@ -458,7 +451,7 @@ static otter_err http_read(void *ctx, uint8_t *buf, size_t len, size_t *got)
     struct http *h = ctx;
 
     /* The reader may have been slow: that is not the server's fault. */
-    h->heard_at = now_ms();
+    h->heard_at = otter_clock_ms();
     h->answer_at = h->heard_at;
     while (h->len == 0 && !h->ended && !h->fatal) {
         if (cancelled(h)) {
@@ -535,7 +528,7 @@ otter_err otter_firmware_open_url(struct otter_firmware *firmware, const char *u
     if (h->options.give_up_ms == 0) {
         h->options.give_up_ms = GIVE_UP_MS;
     }
-    h->heard_at = now_ms();
+    h->heard_at = otter_clock_ms();
     while (!h->began && !h->fatal && !h->ended) {
         if (cancelled(h)) {
             fatal(h, "cancelled");

@@ -12,6 +12,7 @@
 
 static const struct otter_target_scheme *const schemes[] = {
     &otter_target_att,
+    &otter_target_hosted,
 };
 
 const struct otter_target_scheme *otter_target_scheme_at(size_t i)

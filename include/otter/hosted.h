@@ -107,6 +107,10 @@ enum otter_hosted_device_state {
 OTTER_CHECKED otter_err otter_hosted_device_init(struct otter_hosted_device *d,
                                                  const struct otter_hosted_config *config);
 
+/* Tells the host that the device has started (event 301), as ESP-Hosted's devices do. Call it when
+ * the line is up; nothing is sent while an answer waits. */
+void otter_hosted_device_hello(struct otter_hosted_device *d);
+
 /*
  * Takes bytes from the host and returns how many; the others must be given again later. None are
  * taken while a request is being worked on or its answer waits to be sent, so a host that does

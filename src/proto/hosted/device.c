@@ -88,7 +88,29 @@ otter_err otter_hosted_device_init(struct otter_hosted_device *d,
     return OTTER_OK;
 }
 
-/* Puts the answer to the request in hand where _output() finds it. */
+/* Puts a message where _output() finds it. */
+static void put(struct otter_hosted_device *d, const struct otter_hosted_message *m)
+{
+    size_t len = 0;
+
+    /* The buffer holds the longest response there is. */
+    if (otter_hosted_encode(m, d->reply, sizeof(d->reply), &len) == OTTER_OK) {
+        d->reply_len = (uint8_t)len;
+        d->reply_sent = 0;
+    }
+}
+
+void otter_hosted_device_hello(struct otter_hosted_device *d)
+{
+    const struct otter_hosted_message m = {
+        .type = OTTER_HOSTED_EVENT, .id = OTTER_HOSTED_EVENT_ESP_INIT, .has_payload = true};
+
+    if (d->reply_len == 0) {
+        put(d, &m);
+    }
+}
+
+/* Answers the request in hand. */
 static void answer(struct otter_hosted_device *d, otter_err err)
 {
     const struct otter_hosted_version *v = &d->config.version;
@@ -100,7 +122,6 @@ static void answer(struct otter_hosted_device *d, otter_err err)
         .resp = err,
         .has_payload = true,
     };
-    size_t len = 0;
 
     if (d->msg_id == OTTER_HOSTED_GET_VERSION) {
         m.data = (const uint8_t *)v->name;
@@ -111,11 +132,7 @@ static void answer(struct otter_hosted_device *d, otter_err err)
     } else if (d->msg_id < OTTER_HOSTED_BEGIN || d->msg_id > OTTER_HOSTED_END) {
         m.has_payload = false; /* a request of no update: the host need not wait for nothing */
     }
-    /* The buffer holds the longest response there is. */
-    if (otter_hosted_encode(&m, d->reply, sizeof(d->reply), &len) == OTTER_OK) {
-        d->reply_len = (uint8_t)len;
-        d->reply_sent = 0;
-    }
+    put(d, &m);
     otter_hosted_decoder_next(&d->decoder);
 }
 

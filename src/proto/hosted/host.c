@@ -5,9 +5,9 @@
 
 #define BUF_MIN 512u
 
-enum event { ON_REQUEST, ON_RESPONSE, ON_TIMEOUT };
+enum event { ON_REQUEST, ON_RESPONSE, ON_TIMEOUT, ON_DROP };
 
-/* Both actions return the request's result. arg is the response. */
+/* These return the request's result. arg is the response. */
 static otter_err take_response(void *machine, void *arg)
 {
     struct otter_hosted_host *h = machine;
@@ -27,12 +27,18 @@ static otter_err time_out(void *machine, void *arg)
     return h->heard > 0 ? OTTER_ERR_PROTOCOL : OTTER_ERR_TIMEOUT;
 }
 
+static otter_err drop(void *machine, void *arg)
+{
+    return OTTER_ERR_CANCELLED;
+}
+
 #define IDLE OTTER_HOSTED_HOST_IDLE
 #define WAITING OTTER_HOSTED_HOST_WAITING
 static const struct otter_fsm_row rows[] = {
     {IDLE, ON_REQUEST, WAITING, IDLE, NULL},
     {WAITING, ON_RESPONSE, IDLE, IDLE, take_response},
     {WAITING, ON_TIMEOUT, IDLE, IDLE, time_out},
+    {WAITING, ON_DROP, IDLE, IDLE, drop},
 };
 static const struct otter_fsm machine = {rows, sizeof(rows) / sizeof(rows[0]), OTTER_ERR_STATE};
 
@@ -138,4 +144,11 @@ otter_err otter_hosted_host_poll(struct otter_hosted_host *h, uint32_t now)
         end(h, ON_TIMEOUT, NULL);
     }
     return h->result;
+}
+
+void otter_hosted_host_drop(struct otter_hosted_host *h)
+{
+    if (h->state == OTTER_HOSTED_HOST_WAITING) {
+        end(h, ON_DROP, NULL);
+    }
 }

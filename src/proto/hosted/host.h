@@ -3,8 +3,8 @@
  * ESP-Hosted control path, host half: one request at a time and its response. No I/O: the caller
  * moves the bytes and tells the time. Programs use it through otter/hosted_client.h.
  *
- *        request                      response with its uid, or timeout
- *   IDLE --------> WAITING  ------------------------------------------> IDLE
+ *        request                      response with its uid, timeout, drop
+ *   IDLE --------> WAITING ----------------------------------------> IDLE
  *                     | an event, another uid, bytes of no frame
  *                     +----> WAITING
  */
@@ -62,6 +62,9 @@ size_t otter_hosted_host_input(struct otter_hosted_host *h, const uint8_t *data,
  * OTTER_ERR_PROTOCOL: bytes came, but no response, or one without content.
  */
 OTTER_CHECKED otter_err otter_hosted_host_poll(struct otter_hosted_host *h, uint32_t now_ms);
+
+/* Gives the request up, if there is one: its answer will not be taken. */
+void otter_hosted_host_drop(struct otter_hosted_host *h);
 
 /* Milliseconds until the request times out; OTTER_HOSTED_NEVER when there is none. */
 uint32_t otter_hosted_host_wait(const struct otter_hosted_host *h, uint32_t now_ms);

@@ -51,6 +51,7 @@ typedef struct _otter_pb_Control {
         otter_pb_Result resp_ota_write;
         otter_pb_Result resp_ota_end;
         otter_pb_VersionResult resp_fw_version;
+        otter_pb_Empty event_esp_init;
     } payload;
 } otter_pb_Control;
 
@@ -93,6 +94,7 @@ extern "C" {
 #define otter_pb_Control_resp_ota_write_tag      217
 #define otter_pb_Control_resp_ota_end_tag        218
 #define otter_pb_Control_resp_fw_version_tag     223
+#define otter_pb_Control_event_esp_init_tag      301
 
 /* Struct field encoding specification for nanopb */
 #define otter_pb_Empty_FIELDLIST(X, a) \
@@ -133,7 +135,8 @@ X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,req_fw_version,payload.req_fw_versio
 X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_ota_begin,payload.resp_ota_begin), 216) \
 X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_ota_write,payload.resp_ota_write), 217) \
 X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_ota_end,payload.resp_ota_end), 218) \
-X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_fw_version,payload.resp_fw_version), 223)
+X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_fw_version,payload.resp_fw_version), 223) \
+X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,event_esp_init,payload.event_esp_init), 301)
 #define otter_pb_Control_CALLBACK NULL
 #define otter_pb_Control_DEFAULT NULL
 #define otter_pb_Control_payload_req_ota_begin_MSGTYPE otter_pb_Empty
@@ -144,6 +147,7 @@ X(a, STATIC,   ONEOF,    MSG_W_CB, (payload,resp_fw_version,payload.resp_fw_vers
 #define otter_pb_Control_payload_resp_ota_write_MSGTYPE otter_pb_Result
 #define otter_pb_Control_payload_resp_ota_end_MSGTYPE otter_pb_Result
 #define otter_pb_Control_payload_resp_fw_version_MSGTYPE otter_pb_VersionResult
+#define otter_pb_Control_payload_event_esp_init_MSGTYPE otter_pb_Empty
 
 extern const pb_msgdesc_t otter_pb_Empty_msg;
 extern const pb_msgdesc_t otter_pb_WriteRequest_msg;
