@@ -111,7 +111,7 @@ static otter_err parse_image(const uint8_t *data, size_t len, struct otter_image
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                               const struct otter_target_device *device,
                               const struct otter_target_options *options,
-                              struct otter_target_result *result)
+                              struct otter_image_facts *facts, struct otter_target_result *result)
 {
     struct otter_image im;
     otter_err err = parse_image(data, len, &im);
@@ -121,7 +121,8 @@ bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                          otter_err_text(err));
         return false;
     }
-    if (options->force) {
+    *facts = im.facts;
+    if (device == NULL || options->force) {
         return true;
     }
     const struct otter_chip *chip = otter_chip_find(im.facts.chip_id);

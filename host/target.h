@@ -15,6 +15,7 @@
 
 #include "host/firmware.h"
 #include "otter/err.h"
+#include "otter/image.h"
 
 /* How an update ended. The values are the exit codes of `otter update`. */
 enum otter_target_outcome {
@@ -66,7 +67,6 @@ struct otter_target_options {
     uint16_t mtu;            /* ATT MTU to ask for; 0: 517 */
     uint16_t window;         /* espble: sectors in flight at most; 0: what the device allows */
     uint16_t retries;        /* times a sector or request is sent again; 0: the default */
-    bool no_retries;         /* --retries 0 */
     const char *protocol;    /* "espble", "gattota"; NULL: the better of what the device offers */
     uint32_t timeout_ms;     /* for an answer of the device; 0: the protocol's own */
     uint32_t wait_ms;        /* for coming back and confirming; 0: 60 s */
@@ -136,13 +136,13 @@ const struct otter_target_scheme *otter_target_find(const char *uri, const char 
 
 /*
  * For schemes: the whole image before it is sent. Checks it to its end, with its SHA-256, and
- * against what the device says of itself (unless options->force). Sets outcome, err and message in
- * result and returns false when it must not be sent.
+ * against what the device says of itself (unless device is NULL or options->force is set). Fills
+ * facts. Sets outcome, err and message in result and returns false when it must not be sent.
  */
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                               const struct otter_target_device *device,
                               const struct otter_target_options *options,
-                              struct otter_target_result *result);
+                              struct otter_image_facts *facts, struct otter_target_result *result);
 
 /* For schemes: ends with this outcome and a sentence (printf format). */
 __attribute__((format(printf, 4, 5))) void otter_target_end(struct otter_target_result *result,

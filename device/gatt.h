@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The GATT services of the virtual device: Generic Access (its name), Device Information, espble
+ * and gattota. For any transport that carries GATT: it mounts `mounts` on its server.
+ */
+#ifndef OTTER_DEVICE_GATT_H
+#define OTTER_DEVICE_GATT_H
+
+#include "device/device.h"
+#include "otter/espble.h"
+#include "otter/gattota.h"
+
+#define DEVICE_GATT_MOUNTS 4u
+#define DEVICE_GATT_WINDOW_MAX 16u /* espble sectors in flight */
+
+struct device_gatt {
+    struct device *device;
+    struct otter_gatt_server carrier; /* the transport's own way to send */
+    struct otter_update_transport espble_handle;
+    struct otter_update_transport gattota_handle;
+    struct otter_espble_device espble;
+    struct otter_gattota_device gattota;
+    struct otter_gatt_service espble_table; /* ours, or that of an old device */
+    struct otter_gatt_char espble_chars[OTTER_ESPBLE_CHARS];
+    struct otter_gatt_mount mounts[DEVICE_GATT_MOUNTS];
+    size_t count;
+    uint16_t sectors; /* of the firmware a client announced, for LEGACY_EARLY_RESTART */
+    bool leave_early;
+    uint8_t sector_buf[DEVICE_GATT_WINDOW_MAX * OTTER_ESPBLE_SECTOR];
+    uint8_t packet_buf[4096];
+};
+
+/* Prepares everything after each power on. carrier.send is the transport's. */
+OTTER_CHECKED otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
+                                         struct otter_gatt_server carrier);
+
+/* A bounded step of each service; returns in how many ms to call again. */
+uint32_t device_gatt_poll(struct device_gatt *gatt, uint32_t now_ms);
+
+/* For all services. */
+void device_gatt_disconnected(struct device_gatt *gatt, uint16_t conn);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device/transport.h"
+
+extern const struct transport_type att_transport; /* device/att.c */
+
+static const struct transport_type *const types[] = {
+    &att_transport,
+};
+
+const struct transport_type *transport_type_at(size_t i)
+{
+    return i < sizeof(types) / sizeof(types[0]) ? types[i] : NULL;
+}
