@@ -141,8 +141,8 @@ static int refused(struct job *job, otter_err err)
     int code = exit_code_for(err);
     switch (err) {
     case OTTER_ERR_IMAGE_CHIP:
-        return fail(call, code, "%s is for %s, but %s runs on %s", name,
-                    chip_text(new->chip_id), job->view->path, chip_text(p->chip_id));
+        return fail(call, code, "%s is for %s, but %s runs on %s", name, chip_text(new->chip_id),
+                    job->view->path, chip_text(p->chip_id));
     case OTTER_ERR_IMAGE_REVISION:
         return fail(call, code,
                     "%s needs chip revision v%u.%u or later: if the chip has it, say so with "

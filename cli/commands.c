@@ -10,10 +10,20 @@ extern const struct command command_flash_boot;
 extern const struct command command_flash_confirm;
 extern const struct command command_flash_update;
 extern const struct command command_flash_extract;
+extern const struct command command_scan;
+extern const struct command command_update;
 
 /* In the order of the overview. Commands of one group stand together. */
 const struct command *const commands[] = {
-    &command_image_info,   &command_image_verify,  &command_image_create,
-    &command_flash_create, &command_flash_info,    &command_flash_boot,
-    &command_flash_update, &command_flash_extract, NULL,
+    &command_image_info,
+    &command_image_verify,
+    &command_image_create,
+    &command_flash_create,
+    &command_flash_info,
+    &command_flash_boot,
+    &command_flash_update,
+    &command_flash_extract,
+    &command_scan,
+    &command_update,
+    NULL,
 };

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "devices.h"
+#include "output.h"
+
+/* "att", "att:" and "att:/folder". */
+static int read_where(struct call *call, const char *where,
+                      const struct otter_target_scheme **scheme,
+                      struct otter_target_options *options)
+{
+    char uri[64];
+    const char *address;
+
+    snprintf(uri, sizeof(uri), "%.50s%s", where, strchr(where, ':') != NULL ? "" : ":");
+    *scheme = otter_target_find(uri, &address);
+    if (*scheme == NULL) {
+        return fail(call, EXIT_USAGE, "\"%s\" is not a kind of target: try att", safe(where));
+    }
+    if ((*scheme)->scan == NULL) {
+        return fail(call, EXIT_USAGE, "%s: devices cannot be searched for, name one: %s",
+                    (*scheme)->name, (*scheme)->example);
+    }
+    const char *colon = strchr(where, ':');
+    if (colon != NULL && colon[1] != '\0') {
+        options->scan_folder = colon + 1;
+    }
+    return EXIT_OK;
+}
+
+static int run_scan(struct call *call)
+{
+    const struct otter_target_scheme *scheme = NULL;
+    struct otter_target_options options = {0};
+    struct device_list list;
+
+    if (call->arg_count > 0) {
+        int code = read_where(call, call->args[0], &scheme, &options);
+        if (code != EXIT_OK) {
+            return code;
+        }
+    }
+    int code = device_list_scan(&list, scheme, &options);
+    if (code != EXIT_OK && (list.count == 0 || scheme != NULL)) {
+        fail(call, code, "%s", list.complaint);
+    } else {
+        code = EXIT_OK;
+    }
+    if (call->json != NULL) {
+        json_t *devices = json_array();
+
+        for (size_t i = 0; i < list.count; i++) {
+            json_t *one = device_json(&list.entries[i].device);
+            json_object_set_new(one, "target", json_text(list.entries[i].uri));
+            json_array_append_new(devices, one);
+        }
+        json_object_set_new(call->json, "devices", devices);
+    } else if (list.count > 0) {
+        device_list_print(&list, false);
+    } else if (code == EXIT_OK) {
+        puts("No device found.");
+    }
+    device_list_free(&list);
+    return code;
+}
+
+const struct command command_scan = {
+    .name = "scan",
+    .args = "[KIND[:FOLDER]]",
+    .brief = "look for devices that can be updated",
+    .about = "Looks for devices and says what each runs and which protocols it offers.\n"
+             "KIND att: virtual devices on this machine, by their sockets in FOLDER, or else in\n"
+             "$XDG_RUNTIME_DIR/otter. Without KIND, everything that can be searched is.\n",
+    .schema = "otter.scan/1",
+    .args_min = 0,
+    .args_max = 1,
+    .run = run_scan,
+};
