@@ -15,7 +15,7 @@ enum { PARTITIONS, LAYOUT, SIZE, IMAGE, BOOTLOADER, OUTPUT };
 static const struct option_spec options[] = {
     [PARTITIONS] = {"partitions", 'p', "FILE", "table: CSV as for ESP-IDF, or binary"},
     [LAYOUT] = {"layout", 'l', "two-ota|no-factory", "built-in table (two-ota)"},
-    [SIZE] = {"size", 0, "BYTES", "size of the flash, as 4M (4M)"},
+    [SIZE] = {"size", 0, "BYTES", "size of the flash (4M, or what the table needs)"},
     [IMAGE] = {"image", 'i', "FILE", "image to put into factory, or else ota_0"},
     [BOOTLOADER] = {"bootloader", 0, "FILE", "second-stage bootloader, put where its chip has it"},
     [OUTPUT] = {"output", 'o', "FILE", "where to write the flash"},
@@ -29,6 +29,7 @@ struct build {
     uint32_t size;
     struct otter_partition rows[OTTER_TABLE_ROWS_MAX];
     struct otter_partition_table table;
+    const char *table_name; /* for messages */
     uint16_t chip_id;
     int slot; /* the image is in */
     struct image_scan image;
@@ -46,41 +47,59 @@ static int read_csv(struct build *b, const char *name, const char *text, size_t 
 
 static int read_binary(struct build *b, const char *name, const uint8_t *data, size_t len)
 {
-    otter_err err = otter_partition_parse(&b->table, data, len, b->size, otter_md5);
+    otter_err err = otter_partition_parse(&b->table, data, len, 0, otter_md5);
     return err ? fail(b->call, EXIT_INVALID, "%s is not a valid partition table: %s", name,
-                      table_fault(&b->table, err, b->size))
+                      table_fault(&b->table, err, 0))
                : EXIT_OK;
+}
+
+static int read_table_file(struct build *b, const char *path)
+{
+    uint8_t *data = NULL;
+    size_t len;
+    int code = input_read(b->call, path, 1 << 16, "a partition table", &data, &len);
+    if (code == EXIT_OK) {
+        bool binary = len >= 2 && data[0] == 0xAA && data[1] == 0x50;
+        code =
+            binary ? read_binary(b, path, data, len) : read_csv(b, path, (const char *)data, len);
+    }
+    free(data);
+    return code;
+}
+
+static int read_table(struct build *b)
+{
+    const char *path = b->call->option[PARTITIONS];
+    b->table = (struct otter_partition_table){.rows = b->rows, .capacity = OTTER_TABLE_ROWS_MAX};
+    b->table_name = path ? path : b->call->option[LAYOUT] ? b->call->option[LAYOUT] : "two-ota";
+    if (path) {
+        return read_table_file(b, path);
+    }
+    const char *text = otter_partition_layout(b->table_name);
+    return text ? read_csv(b, b->table_name, text, strlen(text))
+                : fail(b->call, EXIT_USAGE, "the layouts are two-ota and no-factory, not \"%s\"",
+                       b->table_name);
+}
+
+/* Without --size, the usual 4 MB, or what holds the table. */
+static void choose_size(struct build *b)
+{
+    for (b->size = 4u << 20; b->size < OTTER_FLASH_FILE_MAX; b->size *= 2) {
+        bool fits = true;
+        for (uint16_t i = 0; i < b->table.count; i++) {
+            fits = fits && (uint64_t)b->rows[i].offset + b->rows[i].size <= b->size;
+        }
+        if (fits) {
+            return;
+        }
+    }
 }
 
 static int put_table(struct build *b)
 {
-    struct call *call = b->call;
-    const char *path = call->option[PARTITIONS], *layout = call->option[LAYOUT];
-    b->table = (struct otter_partition_table){.rows = b->rows, .capacity = OTTER_TABLE_ROWS_MAX};
-    int code;
-    if (path) {
-        uint8_t *data = NULL;
-        size_t len;
-        code = input_read(call, path, 1 << 16, "a partition table", &data, &len);
-        if (code == EXIT_OK) {
-            bool binary = len >= 2 && data[0] == 0xAA && data[1] == 0x50;
-            code = binary ? read_binary(b, path, data, len)
-                          : read_csv(b, path, (const char *)data, len);
-        }
-        free(data);
-    } else {
-        layout = layout ? layout : "two-ota";
-        const char *text = otter_partition_layout(layout);
-        code = text ? read_csv(b, layout, text, strlen(text))
-                    : fail(call, EXIT_USAGE, "the layouts are two-ota and no-factory, not \"%s\"",
-                           layout);
-    }
-    if (code) {
-        return code;
-    }
     otter_err err =
         otter_partition_build(&b->table, b->size, otter_md5, b->flash + OTTER_TABLE_OFFSET);
-    return err ? fail(call, EXIT_INVALID, "%s: %s", path ? path : layout,
+    return err ? fail(b->call, EXIT_INVALID, "%s: %s", b->table_name,
                       table_fault(&b->table, err, b->size))
                : EXIT_OK;
 }
@@ -169,21 +188,33 @@ static void report(const struct build *b, const char *path)
 
 static int build_and_write(struct build *b, const char *path)
 {
+    int code = read_table(b);
+    if (code) {
+        return code;
+    }
+    if (b->size == 0) {
+        choose_size(b);
+    }
+    b->flash = malloc(b->size);
+    if (!b->flash) {
+        return fail(b->call, EXIT_FAILED, "out of memory");
+    }
     memset(b->flash, 0xFF, b->size);
-    int code = put_table(b);
+    code = put_table(b);
     code = code ? code : put_bootloader(b);
     code = code ? code : put_image(b);
     code = code ? code : output_write(b->call, path, b->flash, b->size);
     if (code == EXIT_OK) {
         report(b, path);
     }
+    free(b->flash);
     return code;
 }
 
 static int run(struct call *call)
 {
     const char *path = call->option[OUTPUT] ? call->option[OUTPUT] : call->args[0];
-    unsigned long size = 4u << 20;
+    unsigned long size = 0;
     if (!path || (call->option[OUTPUT] && call->arg_count) || strcmp(path, "-") == 0) {
         return fail(call, EXIT_USAGE, "name one file to write: -o FILE");
     }
@@ -193,17 +224,14 @@ static int run(struct call *call)
     if (!option_number(call, SIZE, OTTER_FLASH_FILE_MAX, &size)) {
         return EXIT_USAGE;
     }
-    if (size < OTTER_FLASH_FILE_MIN || size % OTTER_APP_ALIGNMENT) {
+    if (call->option[SIZE] && (size < OTTER_FLASH_FILE_MIN || size % OTTER_APP_ALIGNMENT)) {
         return fail(call, EXIT_USAGE, "the size of a flash is a multiple of 64K, such as 4M");
     }
-    struct build b = {.call = call, .size = (uint32_t)size, .chip_id = OTTER_CHIP_ANY};
-    b.flash = malloc(b.size);
     if (call->json) {
         json_object_set_new(call->json, "file", json_text(path));
     }
-    int code = b.flash ? build_and_write(&b, path) : fail(call, EXIT_FAILED, "out of memory");
-    free(b.flash);
-    return code;
+    struct build b = {.call = call, .size = (uint32_t)size, .chip_id = OTTER_CHIP_ANY};
+    return build_and_write(&b, path);
 }
 
 const struct command command_flash_create = {

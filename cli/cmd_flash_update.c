@@ -139,6 +139,9 @@ static int refused(struct job *job, otter_err err)
     const struct otter_image_facts *new = &job->scan.image.facts;
     const struct otter_policy *p = &job->policy;
     int code = exit_code_for(err);
+    if (err == OTTER_ERR_TOO_LARGE && new->chip_id != p->chip_id) {
+        err = OTTER_ERR_IMAGE_CHIP; /* says more */
+    }
     switch (err) {
     case OTTER_ERR_IMAGE_CHIP:
         return fail(call, code, "%s is for %s, but %s runs on %s", name, chip_text(new->chip_id),

@@ -13,17 +13,20 @@ extern const struct command command_flash_extract;
 extern const struct command command_scan;
 extern const struct command command_update;
 
-/* In the order of the overview. Commands of one group stand together. */
+/* In the order of the overview, a row a command. Commands of one group stand together. */
+/* clang-format off */
 const struct command *const commands[] = {
+    &command_scan,
+    &command_update,
     &command_image_info,
     &command_image_verify,
     &command_image_create,
     &command_flash_create,
     &command_flash_info,
-    &command_flash_boot,
     &command_flash_update,
+    &command_flash_boot,
+    &command_flash_confirm,
     &command_flash_extract,
-    &command_scan,
-    &command_update,
     NULL,
 };
+/* clang-format on */

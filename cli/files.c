@@ -37,7 +37,7 @@ int input_open(struct call *call, const char *path, uint32_t max, const char *wh
     if (fd < 0 || fstat(fd, &st) < 0) {
         *code = fail(call, EXIT_FAILED, "cannot open %s: %s", safe(path), strerror(errno));
     } else if (S_ISDIR(st.st_mode)) {
-        *code = fail(call, EXIT_FAILED, "%s is a directory, not %s", safe(path), what);
+        *code = fail(call, EXIT_INVALID, "%s is a directory, not %s", safe(path), what);
     } else if (S_ISREG(st.st_mode) && st.st_size > max) {
         *code = too_large(call, path, (uint64_t)st.st_size, max, what);
     } else {

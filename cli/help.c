@@ -57,12 +57,12 @@ void help_overview(FILE *f)
         list_line(f, *c);
     }
     fputs("\n"
-          "  otter help COMMAND    how a command is used\n"
-          "  otter completion bash completion for your shell: source it from ~/.bashrc\n"
-          "  otter --version       the version of this program\n"
+          "  otter help COMMAND     how a command is used\n"
+          "  otter completion bash  completion for your shell: source it from ~/.bashrc\n"
+          "  otter --version        the version of this program\n"
           "\n"
           "Every command takes --json. Exit codes: 0 ok, 1 failure, 2 usage, 3 image or flash\n"
-          "invalid, 4 refused. The manual: man otter.\n",
+          "invalid, 4 refused, 5 link failed, 6 not back or rolled back. The manual: man otter.\n",
           f);
 }
 
