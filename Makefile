@@ -32,7 +32,7 @@ check-unit: build ## the fast tests alone
 	@meson test -C $(BUILD) --suite unit --print-errorlogs
 
 check-powerloss: build ## power cut everywhere: the long runner alone
-	@scripts/powerloss $(BUILD)
+	@$(BUILD)/tests/powerloss/powerloss
 
 build: ## build the library, the tools and the tests into $(BUILD)
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
