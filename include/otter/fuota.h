@@ -44,6 +44,7 @@ extern "C" {
 #define OTTER_FUOTA_ETAG_MAX 64u  /* bytes; a longer one is not used */
 #define OTTER_FUOTA_RANGE_MAX 24u /* bytes of a Range header's value */
 #define OTTER_FUOTA_REDIRECTS 5u  /* one after another */
+#define OTTER_FUOTA_GAIN 4096u    /* bytes that a try of a download must bring to count as none */
 #define OTTER_FUOTA_NEVER UINT32_MAX
 
 /* What to do next. */
@@ -59,7 +60,7 @@ enum otter_fuota_result {
     OTTER_FUOTA_RUNNING,
     OTTER_FUOTA_UPDATED,          /* selected: restart to run it */
     OTTER_FUOTA_NO_UPDATE,        /* 204 and 404 */
-    OTTER_FUOTA_PARAMETER_ERROR,  /* 400, 401, 403, or a URL that is too long */
+    OTTER_FUOTA_PARAMETER_ERROR,  /* 400, 401, 403 */
     OTTER_FUOTA_CONNECTION_ERROR, /* no connection, no certificate we trust, cut, slow, 429, 5xx,
                                      or an answer that makes no sense */
     OTTER_FUOTA_SYSTEM_ERROR,     /* the image was refused, or the flash failed */
@@ -80,7 +81,7 @@ struct otter_fuota_event {
     uint16_t status;  /* HTTP status that led here, or 0 */
     uint32_t done;    /* bytes */
     uint32_t total;   /* bytes, or OTTER_LENGTH_UNKNOWN */
-    uint32_t wait_ms; /* OTTER_FUOTA_NEVER: when otter_fuota_check() is called */
+    uint32_t wait_ms; /* with poll_ms OTTER_FUOTA_NEVER: do not check sooner */
     const char *file; /* "" before the offer. From outside: escape it before it reaches a
                          terminal. Valid during the call */
 };
@@ -99,7 +100,8 @@ struct otter_fuota_config {
     uint32_t hold_ms;        /* an unfinished download waits for the server at most this at a time
                                 before it is given up; default 60,000 */
     uint32_t rate_min;       /* bytes a second, over 30 s; a slower download is cut; default 256 */
-    uint8_t tries;           /* of a download without a byte gained; default 5 */
+    uint8_t tries;           /* of a download, one after another, that bring less than
+                                OTTER_FUOTA_GAIN; default 5 */
     uint32_t seed;           /* of the jitter: a random number, or one that differs by device */
     void (*on_event)(void *ctx, const struct otter_fuota_event *event); /* may be NULL */
     void *event_ctx;
@@ -141,17 +143,19 @@ struct otter_fuota {
     uint32_t rate_at_ms; /* when the rate was last looked at */
     uint32_t rate_done;  /* bytes there were then */
     uint32_t random;
-    uint32_t done;     /* bytes of the image that the sink has */
-    uint32_t total;    /* bytes, or OTTER_LENGTH_UNKNOWN */
-    uint16_t failures; /* attempts that failed one after another */
+    uint32_t done;       /* bytes of the image that the sink has */
+    uint32_t total;      /* bytes, or OTTER_LENGTH_UNKNOWN */
+    uint32_t asked_from; /* `done` when the file was last asked for */
+    uint16_t failures;   /* attempts that failed one after another */
     uint16_t file_len;
     uint8_t state;  /* enum in src/proto/fuota/rows.h */
     uint8_t result; /* enum otter_fuota_result, of the attempt that runs or ran last */
     uint8_t tries;  /* of the download, since the last byte gained */
     uint8_t redirects;
     bool open;                           /* the sink has an update of ours */
-    bool waits;                          /* due_ms counts */
-    bool asked;                          /* otter_fuota_check() was called */
+    bool timed;                          /* due_ms counts */
+    bool wanted;                         /* otter_fuota_check() was called */
+    bool refused;                        /* err comes from the sink */
     otter_err err;                       /* first error in the answer at hand */
     char file[OTTER_FUOTA_FILE_MAX + 1]; /* offered by the server */
     char etag[OTTER_FUOTA_ETAG_MAX + 1]; /* of the file whose bytes we have */
@@ -170,8 +174,8 @@ void otter_fuota_check(struct otter_fuota *f);
 OTTER_CHECKED enum otter_fuota_do otter_fuota_poll(struct otter_fuota *f, uint32_t now_ms,
                                                    uint32_t *wait_ms);
 
-/* A header of the answer, terminated strings, in any case and order; those that do not matter are
- * ignored. Space around value is. */
+/* A header of the answer: terminated strings, value without the space around it. Any case, any
+ * order; those that do not matter are ignored. */
 void otter_fuota_header(struct otter_fuota *f, const char *name, const char *value);
 
 /* The headers are complete. An error: the body is not wanted. */

@@ -128,7 +128,34 @@ def otadata_seeds():
     save("otadata", "seq-0", otadata(0, 2, copy(0, 2), blank))
 
 
+# --- fuota --------------------------------------------------------------------------------------
+
+OK, PART, NOTHING, MOVED, BUSY = 0, 1, 2, 3, 7  # statuses, as fuzz_fuota.c numbers them
+LENGTH, RANGE, ETAG, LOCATION, RETRY = 0, 1, 2, 3, 4  # header names
+
+
+def answer(status, headers=(), body=b"", end=0, seconds=0):
+    out = bytes([status, len(headers)])
+    for name, value in headers:
+        out += bytes([name, len(value)]) + value
+    return out + struct.pack("<H", len(body)) + body + bytes([end, seconds])
+
+
+def fuota_seeds():
+    offer = answer(OK, [(LENGTH, b"5")], b"a.bin")
+    save("fuota", "update", offer + answer(OK, [(LENGTH, b"100")], bytes(100)))
+    save("fuota", "no-update", answer(NOTHING, [(RETRY, b"60")]) + answer(4))
+    save("fuota", "resume", offer + answer(OK, [(LENGTH, b"100"), (ETAG, b'"x"')], bytes(40), 2) +
+         answer(PART, [(RANGE, b"bytes 40-99/100"), (ETAG, b'"x"')], bytes(60)))
+    save("fuota", "redirect", answer(MOVED, [(LOCATION, b"https://other/x")]) +
+         answer(MOVED, [(LOCATION, b"/y")]) + offer + answer(OK, body=bytes(50)))
+    save("fuota", "busy", answer(BUSY, [(RETRY, b"Fri, 31 Dec 1999 23:59:59 GMT"),
+                                        (5, b"Fri, 31 Dec 1999 23:50:00 GMT")]) + offer)
+    save("fuota", "slow", offer + answer(OK, body=b"x", end=3, seconds=40))
+
+
 if __name__ == "__main__":
     image_seeds()
     partition_seeds()
     otadata_seeds()
+    fuota_seeds()
