@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """otter image info, verify, create."""
+import glob
 import hashlib
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -10,7 +12,7 @@ import tempfile
 
 import pytest
 
-from tool import (FAILED, INVALID, NO_FIRMWARE, OK, OTTER, USAGE, base_name, create_image,
+from tool import (FAILED, INVALID, NO_FIRMWARE, OK, OTTER, ROOT, USAGE, base_name, create_image,
                   firmware, otter, parse_image, read_json, say)
 
 CHIPS = {"ESP32": 0, "ESP32-S2": 2, "ESP32-C3": 5, "ESP32-S3": 9, "ESP32-C2": 12, "ESP32-C6": 13,
@@ -304,3 +306,29 @@ def test_colour_only_on_a_terminal(image):
             pass
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == OK
         assert (b"\x1b[" in said) == (no_colour == "")
+
+
+# --- the manual ----------------------------------------------------------------------------------
+
+PAGES = sorted(glob.glob(os.path.join(ROOT, "docs", "man", "*.1")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=base_name)
+def test_manual_is_clean(page):
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True,
+                          text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+    assert not said
+
+
+@pytest.mark.parametrize("group", ["image", "flash"])
+def test_manual_names_every_option(group):
+    with open(os.path.join(ROOT, "docs", "man", f"otter-{group}.1"), encoding="ascii") as file:
+        page = file.read()
+    for line in otter("help", group).stdout.decode().splitlines():
+        if not line.startswith("  otter "):
+            continue
+        command = line.split("  ")[1][6:]
+        assert f".Nm otter {command}\n" in page
+        for option in re.findall(r"--([a-z-]+)", otter("help", *command.split()).stdout.decode()):
+            assert option == "help" or f"-{option}" in page, f"otter {command} --{option}"
