@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "log.h"
 #include "server.h"
+#include "start.h"
 #include "tls.h"
 #include "users.h"
 
@@ -118,29 +119,23 @@ static void main_loop_close(struct main_loop *loop)
     }
 }
 
-static bool fail(const char *text)
-{
-    fprintf(stderr, "otterd: %s\n", text);
-    return false;
-}
-
 static bool open_workers(struct server *server)
 {
     char error[512];
     uint16_t ports[LISTEN_MAX] = {0};
     server->workers = calloc(server->options.threads, sizeof *server->workers);
     if (server->workers == NULL) {
-        return fail("out of memory");
+        return start_failed("out of memory");
     }
     for (uint32_t i = 0; i < server->options.threads; i++) {
         server->worker_count++;
         if (!worker_open(&server->workers[i], server)) {
-            return fail("cannot make an event loop");
+            return start_failed("cannot make an event loop");
         }
         for (int k = 0; k < server->options.listen_count; k++) {
             if (!worker_listen(&server->workers[i], server->options.listen[k], &ports[k], error,
                                sizeof error)) {
-                return fail(error);
+                return start_failed("%s", error);
             }
         }
     }
@@ -159,21 +154,25 @@ static bool open_server(struct server *server)
     char error[512] = "out of memory";
     const struct options *options = &server->options;
     if (!auth_init()) {
-        return fail("no randomness");
+        return start_failed("no randomness");
     }
     if (!options->plain) {
         server->tls = tls_open(options->cert, options->key, error, sizeof error);
         if (server->tls == NULL) {
-            fail(error);
-            return fail("make a certificate with `otterd init DIR`, or name one with --cert and "
-                        "--key");
+            return start_failed("%s\nMake a certificate with `otterd init DIR`, or name one with "
+                                "--cert and --key.",
+                                error);
         }
     }
     server->users = users_open(options, error, sizeof error);
     if (server->users == NULL) {
-        return fail(error);
+        return start_failed("%s", error);
     }
-    return open_workers(server) && lane_start(&server->auth_lane, server);
+    snprintf(server->store_where, sizeof server->store_where, "%s/devices.db", options->data);
+    server->store_ops = &store_sqlite;
+    /* What needs privileges, the loss of them, what does not. */
+    return start_folder(options) && open_workers(server) && start_drop_privileges(options) &&
+           start_store(server);
 }
 
 /* Signals are for the main thread: threads begun after this do not get them. */
@@ -204,10 +203,10 @@ static int serve(struct server *server)
         worker_wake(&server->workers[i]);
         worker_join(&server->workers[i]);
     }
-    lane_stop(&server->auth_lane);
     for (uint32_t i = 0; i < server->worker_count; i++) {
         worker_close(&server->workers[i]);
     }
+    stop_store(server);
     main_loop_close(&loop);
     free(server->workers);
     users_close(server->users);
@@ -220,7 +219,8 @@ static int serve(struct server *server)
 
 int main(int argc, char **argv)
 {
-    static struct server server; /* large, and lives as long as the program */
+    /* Large, and lives as long as the program. */
+    static struct server server = {.lock = -1, .blobs = {-1, -1, -1}};
     int result = options_parse(&server.options, argc, argv);
     if (result >= 0) {
         return result;

@@ -134,6 +134,18 @@ void reply_empty(struct request *request, int status)
     send_head(request, status, NULL, 0);
 }
 
+void reply_json(struct request *request, int status, json_t *json)
+{
+    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (text == NULL) {
+        reply_error(request, 503, "out of memory");
+        return;
+    }
+    reply_bytes(request, status, "application/json", text, strlen(text));
+    free(text);
+}
+
 void reply_error(struct request *request, int status, const char *text)
 {
     char body[512];
@@ -205,6 +217,10 @@ static bool add_stream_piece(struct request *request, struct evbuffer *out)
         return false;
     }
     bool last = !request->more(request, piece);
+    if (request->cut) {
+        evbuffer_free(piece);
+        return false;
+    }
     size_t len = evbuffer_get_length(piece);
     request->sent += len;
     request->conn->moved += len;

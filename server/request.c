@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "auth.h"
 #include "conn.h"
 #include "log.h"
@@ -135,8 +136,10 @@ void request_start(struct request *request)
         no_route(request, allow);
         return;
     }
-    if (request->route->role == ROLE_NONE) {
-        request_admit(request, ROLE_NONE);
+    bool open = request->route->role == ROLE_NONE ||
+                (request->route->handle == api_metrics && request->server->options.open_metrics);
+    if (open) {
+        request_admit(request, request->route->role);
     } else {
         auth_check(request);
     }

@@ -4,11 +4,13 @@
 #define OTTERD_REQUEST_H
 
 #include <event2/buffer.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "http_parse.h"
 #include "router.h"
+#include "store.h"
 
 #define USER_NAME_MAX 64u
 
@@ -46,7 +48,10 @@ struct request {
     /* Adds the next piece of a long answer; false: that was the last. NULL: none. */
     bool (*more)(struct request *request, struct evbuffer *out);
     bool more_chunked;
-    char fields[768]; /* extra header lines of the answer */
+    bool cut; /* the stream failed: the connection is cut, so that nobody takes it for whole */
+    bool last_page;                 /* of a list */
+    char after[STORE_TEXT_MAX + 1]; /* where the next page of a list begins */
+    char fields[768];               /* extra header lines of the answer */
 
     /* The head and the decoded path live here. */
     size_t head_len;
@@ -67,6 +72,8 @@ void reply_bytes(struct request *request, int status, const char *type, const vo
 void reply_empty(struct request *request, int status);
 /* An error with one sentence: plain text, or JSON under /api. */
 void reply_error(struct request *request, int status, const char *text);
+/* Takes json over; NULL is out of memory. */
+void reply_json(struct request *request, int status, json_t *json);
 /* length bytes of fd from first on; the request owns fd from here. status is 200 or 206. */
 void reply_file(struct request *request, int status, int fd, uint64_t first, uint64_t length);
 /* An answer of unknown length, made piece by piece. */

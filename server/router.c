@@ -8,7 +8,39 @@
 
 /* In the order of docs/server.md. openapi.yaml is held against this table by a test. */
 static const struct route routes[] = {
+    /* the first server's API */
+    {HTTP_GET, "/devices", ROLE_ADMIN, BODY_NONE, seed_devices, NULL},
+    {HTTP_GET, "/devices/{}", ROLE_DEVICE, BODY_NONE, seed_poll, NULL},
+    {HTTP_PUT, "/devices/{}", ROLE_ADMIN, BODY_SMALL, seed_assign, NULL},
+    {HTTP_DELETE, "/devices/{}", ROLE_ADMIN, BODY_NONE, seed_remove, NULL},
+    {HTTP_GET, "/files/{}", ROLE_DEVICE, BODY_NONE, seed_download, NULL},
+    {HTTP_PUT, "/files/{}", ROLE_ADMIN, BODY_FILE, seed_upload, seed_upload_begin},
+    /* and the paths it answers with 400, once the credentials are right */
+    {HTTP_GET, "/devices/*", ROLE_DEVICE, BODY_NONE, seed_bad_path, NULL},
+    {HTTP_PUT, "/devices/*", ROLE_DEVICE, BODY_SMALL, seed_bad_path, seed_bad_path},
+    {HTTP_DELETE, "/devices/*", ROLE_DEVICE, BODY_NONE, seed_bad_path, NULL},
+    {HTTP_PUT, "/devices", ROLE_DEVICE, BODY_SMALL, seed_bad_path, seed_bad_path},
+    {HTTP_DELETE, "/devices", ROLE_DEVICE, BODY_NONE, seed_bad_path, NULL},
+    {HTTP_GET, "/files", ROLE_DEVICE, BODY_NONE, seed_bad_path, NULL},
+    {HTTP_PUT, "/files", ROLE_DEVICE, BODY_FILE, seed_bad_path, seed_bad_path},
+    {HTTP_GET, "/files/*", ROLE_DEVICE, BODY_NONE, seed_bad_path, NULL},
+    {HTTP_PUT, "/files/*", ROLE_DEVICE, BODY_FILE, seed_bad_path, seed_bad_path},
+    /* our own tools */
+    {HTTP_GET, "/api/v1/status", ROLE_ADMIN, BODY_NONE, v1_status, NULL},
+    {HTTP_GET, "/api/v1/images", ROLE_ADMIN, BODY_NONE, v1_images, NULL},
+    {HTTP_GET, "/api/v1/images/{}", ROLE_ADMIN, BODY_NONE, v1_image, NULL},
+    {HTTP_PUT, "/api/v1/images/{}", ROLE_ADMIN, BODY_FILE, v1_image_put, v1_image_put_begin},
+    {HTTP_DELETE, "/api/v1/images/{}", ROLE_ADMIN, BODY_NONE, v1_image_remove, NULL},
+    {HTTP_GET, "/api/v1/devices", ROLE_ADMIN, BODY_NONE, v1_devices, NULL},
+    {HTTP_GET, "/api/v1/devices/{}", ROLE_ADMIN, BODY_NONE, v1_device, NULL},
+    {HTTP_DELETE, "/api/v1/devices/{}", ROLE_ADMIN, BODY_NONE, v1_device_remove, NULL},
+    {HTTP_PUT, "/api/v1/devices/{}/assignment", ROLE_ADMIN, BODY_SMALL, v1_assign, NULL},
+    {HTTP_DELETE, "/api/v1/devices/{}/assignment", ROLE_ADMIN, BODY_NONE, v1_unassign, NULL},
+    {HTTP_POST, "/api/v1/devices/{}/report", ROLE_DEVICE, BODY_SMALL, v1_report, NULL},
+    {HTTP_POST, "/api/v1/assign-all", ROLE_ADMIN, BODY_SMALL, v1_assign_all, NULL},
+    /* those who watch the server */
     {HTTP_GET, "/healthz", ROLE_NONE, BODY_NONE, api_health, NULL},
+    {HTTP_GET, "/metrics", ROLE_ADMIN, BODY_NONE, api_metrics, NULL},
 };
 
 const char *http_method_name(enum http_method method)

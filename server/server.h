@@ -9,16 +9,19 @@
 #include <stdint.h>
 
 #include "addrs.h"
+#include "blobs.h"
 #include "http_parse.h"
 #include "job.h"
 #include "metrics.h"
 #include "options.h"
+#include "store.h"
 
 struct conn;
 struct tls;
 struct users;
 struct evconnlistener;
 struct login;
+struct seen_batch;
 struct server;
 
 /* A thread with an event loop. Everything here belongs to that thread alone. */
@@ -41,6 +44,10 @@ struct worker {
     time_t date_at;
     struct metrics metrics;
     struct login *logins; /* LOGINS_MAX credentials known to be right */
+    struct store *store;  /* a reader */
+    struct seen_batch *seen;
+    bool seen_busy; /* a batch is on the store's lane */
+    uint32_t ticks;
 };
 
 struct server {
@@ -48,7 +55,13 @@ struct server {
     struct tls *tls; /* NULL: plain */
     struct users *users;
     struct addrs addrs;
-    struct lane auth_lane; /* hashes passwords */
+    struct lane auth_lane;  /* hashes passwords */
+    struct lane store_lane; /* carries out changes; its ctx is the session that may */
+    const struct store_ops *store_ops;
+    struct blobs blobs;
+    char store_where[OPTION_PATH_MAX];
+    int lock;            /* on the data folder */
+    atomic_uint uploads; /* under way */
     struct worker *workers;
     uint32_t worker_count;
     time_t started;

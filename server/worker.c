@@ -14,9 +14,11 @@
 
 #include "conn.h"
 #include "log.h"
+#include "seen.h"
 #include "server.h"
 
 #define TICK_MS 250
+#define TICKS_A_SECOND (1000u / TICK_MS)
 
 uint64_t clock_ms(void)
 {
@@ -64,6 +66,9 @@ static void consider_stop(struct worker *worker)
     if (worker->now_ms >= worker->stop_ms) {
         conn_close_all(worker);
     }
+    if (worker->conn_count == 0) {
+        seen_flush(worker);
+    }
     if (worker->conn_count == 0 && worker->home.pending == 0) {
         event_base_loopbreak(worker->base);
     }
@@ -79,6 +84,10 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
         evconnlistener_enable(worker->listeners[i]);
     }
     conn_sweep(worker);
+    if (++worker->ticks % TICKS_A_SECOND == 0) {
+        seen_flush(worker);
+        worker->server->store_ops->look(worker->store);
+    }
     consider_stop(worker);
 }
 
@@ -97,7 +106,8 @@ bool worker_open(struct worker *worker, struct server *server)
     worker->server = server;
     worker->now_ms = clock_ms();
     worker->logins = calloc(LOGINS_MAX, sizeof *worker->logins);
-    if (worker->logins == NULL || !job_home_open(&worker->home)) {
+    worker->store = server->store_ops->open(server->store_where, true);
+    if (worker->logins == NULL || worker->store == NULL || !job_home_open(&worker->home)) {
         return false;
     }
     struct event_config *config = event_config_new();
@@ -286,6 +296,8 @@ void worker_close(struct worker *worker)
         event_base_free(worker->base);
     }
     job_home_close(&worker->home);
+    seen_drop(worker);
+    worker->server->store_ops->close(worker->store);
     if (worker->logins != NULL) {
         OPENSSL_cleanse(worker->logins, LOGINS_MAX * sizeof *worker->logins);
         free(worker->logins);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who polled, when, with which version. Kept by the worker for a moment and written in batches, and
+ * only when it says something new: a fleet's polls are reads.
+ */
+#ifndef OTTERD_SEEN_H
+#define OTTERD_SEEN_H
+
+#include "request.h"
+#include "store.h"
+
+#define SEEN_BATCH 128u
+#define SEEN_FRESH_SECONDS 30 /* a poll this soon after the last changes nothing */
+
+struct seen_batch;
+
+/* Notes a poll. known: what the store has. version and running as the device said. */
+void seen_note(struct request *request, const struct store_device *known, const char *version,
+               const char *running);
+
+/* Hands the batch to the store's lane. Called every second or so. */
+void seen_flush(struct worker *worker);
+/* Throws away what has not been written: at the end. */
+void seen_drop(struct worker *worker);
+#endif

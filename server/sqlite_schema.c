@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database's shape, in numbered steps. PRAGMA user_version says how many have been taken; each
+ * is one transaction. A step that has been released is never changed: a new one is added.
+ */
+#include <stdio.h>
+
+#include "sqlite_session.h"
+
+/* Step 1 is the first server's own table, kept as it is: that server can still read it. */
+static const char *const steps[] = {
+    "CREATE TABLE IF NOT EXISTS device_app(device_id text primary key asc, app_ver text, "
+    "update_file_path text);",
+
+    "CREATE TABLE file(name TEXT PRIMARY KEY NOT NULL, sha256 TEXT NOT NULL, "
+    " size INTEGER NOT NULL, at INTEGER NOT NULL, is_image INTEGER NOT NULL, chip TEXT NOT NULL, "
+    " project TEXT NOT NULL, version TEXT NOT NULL, idf TEXT NOT NULL, "
+    " secure_version INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX file_content ON file(sha256);"
+    "CREATE TABLE device(id TEXT PRIMARY KEY NOT NULL, first_seen INTEGER NOT NULL DEFAULT 0, "
+    " last_seen INTEGER NOT NULL DEFAULT 0, address TEXT NOT NULL DEFAULT '', "
+    " version TEXT NOT NULL DEFAULT '', running TEXT NOT NULL DEFAULT '', "
+    " result TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '', "
+    " result_at INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX device_changed ON device(changed);"
+    "INSERT OR IGNORE INTO device(id, changed) "
+    " SELECT device_id, row_number() OVER () FROM device_app WHERE device_id IS NOT NULL;"
+    "CREATE INDEX device_app_file ON device_app(update_file_path);",
+};
+#define STEPS ((int)(sizeof steps / sizeof steps[0]))
+
+static int user_version(sqlite3 *db)
+{
+    sqlite3_stmt *stmt = NULL;
+    int version = -1;
+    if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        version = sqlite3_column_int(stmt, 0);
+    }
+    sqlite3_finalize(stmt);
+    return version;
+}
+
+static bool take_step(sqlite3 *db, int step)
+{
+    char mark[48];
+    snprintf(mark, sizeof mark, "PRAGMA user_version=%d", step + 1);
+    bool good = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+                sqlite3_exec(db, steps[step], NULL, NULL, NULL) == SQLITE_OK &&
+                sqlite3_exec(db, mark, NULL, NULL, NULL) == SQLITE_OK &&
+                sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
+    return good;
+}
+
+enum store_result schema_prepare(const char *where, char *error, size_t error_size)
+{
+    sqlite3 *db = NULL;
+    enum store_result result = STORE_LOST;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(where, &db, flags, NULL) == SQLITE_OK) {
+        sqlite3_busy_timeout(db, 5000);
+        int version = sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", NULL,
+                                   NULL, NULL) == SQLITE_OK
+                          ? user_version(db)
+                          : -1;
+        bool good = version >= 0;
+        if (version > STEPS) {
+            snprintf(error, error_size, "%s was made by a newer otterd", where);
+            sqlite3_close(db);
+            return STORE_BROKEN;
+        }
+        for (; good && version < STEPS; version++) {
+            good = take_step(db, version);
+        }
+        result = good ? STORE_OK : STORE_LOST;
+    }
+    if (result != STORE_OK) {
+        snprintf(error, error_size, "%s: %s", where, sqlite3_errmsg(db));
+    }
+    sqlite3_close(db);
+    return result;
+}
