@@ -26,8 +26,8 @@ bool otter_gatt_uuid_equal(const struct otter_gatt_uuid *a, const struct otter_g
     return memcmp(full_a, full_b, sizeof full_a) == 0;
 }
 
-void otter_gatt_find(const struct otter_gatt_service *service,
-                     const struct otter_gatt_found *found, size_t count, int *index)
+void otter_gatt_find(const struct otter_gatt_service *service, const struct otter_gatt_found *found,
+                     size_t count, int *index)
 {
     for (uint8_t c = 0; c < service->count; c++) {
         index[c] = -1;
