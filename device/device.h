@@ -45,7 +45,8 @@ struct device_options {
     enum self_test self_test;
     uint32_t self_test_ms; /* how long a self-test takes */
     uint32_t watchdog_ms;  /* when a self-test that hangs is reset */
-    uint32_t restart_ms;   /* from the last answer to the restart */
+    uint32_t restart_ms;   /* from the last answer to the restart; 0: the protocol's */
+    uint32_t silence_ms;   /* hosted: an update is given up after this without a request */
     bool once;             /* end after one update and its verdict */
     int ready_fd;          /* a line is written here each time services are offered; -1: no */
     bool slow_flash;       /* erases and programs take the time they take on a board */

@@ -34,6 +34,7 @@ enum option_id {
     OPT_SELF_TEST_TIME,
     OPT_SELF_TEST_TIMEOUT,
     OPT_RESTART_DELAY,
+    OPT_SILENCE,
     OPT_ONCE,
     OPT_READY_FD,
     OPT_FLASH_SPEED,
@@ -62,7 +63,9 @@ static const struct {
      "what the self-test of a new image does: pass, fail, crash or hang (pass)"},
     {"self-test-time", "MS", OPT_SELF_TEST_TIME, "how long it takes (0)"},
     {"self-test-timeout", "MS", OPT_SELF_TEST_TIMEOUT, "when one that hangs is reset (5000)"},
-    {"restart-delay", "MS", OPT_RESTART_DELAY, "from the last answer to the restart (500)"},
+    {"restart-delay", "MS", OPT_RESTART_DELAY,
+     "from the last answer to the restart (500; hosted: 5000)"},
+    {"silence", "MS", OPT_SILENCE, "hosted: gives an update up after this (120000)"},
     {"once", NULL, OPT_ONCE, "end after one update: 0 confirmed, 6 rolled back"},
     {"ready-fd", "N", OPT_READY_FD, "write a line to descriptor N when services are offered"},
     {"flash-speed", "WORD", OPT_FLASH_SPEED, "full, or real: as slow as flash on a board (full)"},
@@ -84,7 +87,7 @@ static void print_help(void)
 {
     const struct transport_type *type;
 
-    puts("Usage: otter-device --flash FILE --att PATH [OPTION]...\n"
+    puts("Usage: otter-device --flash FILE (--att PATH | --hosted PATH) [OPTION]...\n"
          "A virtual ESP32 that takes firmware updates.\n");
     for (size_t i = 0; (type = transport_type_at(i)) != NULL; i++) {
         printf("  --%s %-*s %s\n", type->option, (int)(20 - strlen(type->option)), type->argument,
@@ -212,6 +215,9 @@ static void take_option(struct device_options *options, int id, const char *valu
     case OPT_RESTART_DELAY:
         options->restart_ms = number("restart-delay", value, 1, 3600000);
         break;
+    case OPT_SILENCE:
+        options->silence_ms = number("silence", value, 1, 86400000);
+        break;
     case OPT_ONCE:
         options->once = true;
         break;
@@ -301,7 +307,7 @@ static bool create_transports(struct device *device, const char *const arguments
         device->transports = t;
     }
     if (count == 0) {
-        usage("no way in: give --att PATH");
+        usage("no way in: give --att PATH or --hosted PATH");
     }
     return true;
 }
