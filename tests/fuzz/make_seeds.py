@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the hand-made seeds of the image, partition and otadata targets into corpus/. The hash in
+"""Writes the hand-made seeds of the image, partition, otadata, ATT and identity targets into corpus/. The hash in
 them is the stand-in of fuzz.c. What a fuzzer found on its way is added beside them."""
 import os
 import struct
@@ -154,7 +154,46 @@ def fuota_seeds():
     save("fuota", "slow", offer + answer(OK, body=b"x", end=3, seconds=40))
 
 
+# --- ATT and the identity text ------------------------------------------------------------------
+
+
+def pdus(*steps):
+    """Steps of the ATT targets: text is a PDU in hexadecimal, a number is that step."""
+    out = b""
+    for step in steps:
+        pdu = b"" if isinstance(step, int) else bytes.fromhex(step)
+        out += bytes([step]) if isinstance(step, int) else bytes([len(pdu)]) + pdu
+    return out
+
+
+def att_seeds():
+    save("att_server", "discover", pdus("02F700", "100100FFFF0028", "080100FFFF0328",
+                                        "060100FFFF00281880", "04010013 00", "080100FFFF2080"))
+    save("att_server", "read", pdus("0A0600", "0C06001600", "0A0300", "0A0900", "0A6300"))
+    save("att_server", "write", pdus("12090001AABB", "520900AA", "120A000100", "120A0000", "1205000100"))
+    save("att_server", "indicate", pdus("12040002 00", 0xF0, 0xF0, "1E", 0xF0, 0xF1, 0xF2))
+    save("att_server", "hold", pdus(0xF8, "12030001", "52030001", "0A0300", 0xF9, "12030001", 0xFA,
+                                    "12030001"))
+    save("att_server", "refused", pdus("1603000000AA", "1801", "7E01", "3E", "02", "12", "", "D20300"))
+    save("att_client", "discover",
+         pdus(0xF0, "03F700", 0xF1, "110601000500001806000A001880", "01100B000A",
+              "0907020002030000 2A", "010804000A", "0907070030080020 80", "010809000A",
+              "050109000229"))
+    save("att_client", "read", pdus(0xF2, "0B" + "41" * 22, "0D" + "42" * 22, "0D43", 0xF2, "010A030002"))
+    save("att_client", "write", pdus(0xF3, "13", 0xF3, "0112030003", 0xF4))
+    save("att_client", "unasked", pdus("1B030001", "1D030001", "02F700", "0A0100", "13", "520100"))
+    save("att_client", "lost", pdus(0xF2, 0xF5, 0xF5, 0xF5, 0xF5, 0xF2, 0xF6))
+
+
+def identity_seeds():
+    for state in ("confirmed", "pending", "rolled-back"):
+        save("identity", state, f"otter/1 {state} 0123456789abcdef demo".encode())
+    save("identity", "other", b"v1.0.0")
+
+
 if __name__ == "__main__":
+    att_seeds()
+    identity_seeds()
     image_seeds()
     partition_seeds()
     otadata_seeds()
