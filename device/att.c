@@ -12,6 +12,7 @@
 #include "host/att_socket.h"
 
 #define CONNECTIONS 4u
+#define STARVED_MS 10u
 #define STEP_PDUS 16u /* of one connection before the others have their turn */
 
 struct connection {
@@ -194,36 +195,41 @@ static size_t att_fds(void *transport, struct pollfd *fds, size_t max)
     return count;
 }
 
-/* Gives each connection its share of time's worth of bytes; returns when to come again. */
-static uint32_t allow(struct att *att, uint32_t now_ms)
+/* Gives each connection its share of time's worth of bytes. */
+static void allow(struct att *att, uint32_t now_ms)
 {
-    uint32_t rate = att->device->options->link_rate;
-    uint32_t next = OTTER_GATT_NEVER;
+    int64_t rate = att->device->options->link_rate;
     uint32_t passed = now_ms - att->last_ms;
 
     att->last_ms = now_ms;
     for (size_t i = 0; i < CONNECTIONS && rate > 0; i++) {
         struct connection *c = att->connections[i];
 
-        if (c == NULL) {
-            continue;
-        }
-        c->allowance += (int64_t)rate * passed / 1000;
-        if (c->allowance > (int64_t)rate / 20) {
-            c->allowance = rate / 20 + 1; /* 50 ms' worth: no saving up */
-        }
-        if (c->allowance <= 0) {
-            next = 10;
+        if (c != NULL) {
+            int64_t most = rate / 20 + 1; /* 50 ms' worth: no saving up */
+
+            c->allowance += rate * passed / 1000;
+            c->allowance = c->allowance < most ? c->allowance : most;
         }
     }
-    return next;
+}
+
+/* A connection that has used up its share is not read from: the clock wakes it. */
+static bool starved(const struct att *att)
+{
+    for (size_t i = 0; i < CONNECTIONS && att->device->options->link_rate > 0; i++) {
+        if (att->connections[i] != NULL && att->connections[i]->allowance <= 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint32_t att_run(void *transport, const struct pollfd *fds, size_t count, uint32_t now_ms)
 {
     struct att *att = transport;
-    uint32_t next = allow(att, now_ms);
 
+    allow(att, now_ms);
     if (count > 0 && (fds[0].revents & POLLIN) != 0) {
         take_client(att);
     }
@@ -238,8 +244,8 @@ static uint32_t att_run(void *transport, const struct pollfd *fds, size_t count,
             drop(att, i, true);
         }
     }
-    uint32_t wanted = device_gatt_poll(&att->gatt, now_ms);
-    return wanted < next ? wanted : next;
+    uint32_t next = device_gatt_poll(&att->gatt, now_ms);
+    return starved(att) && next > STARVED_MS ? STARVED_MS : next;
 }
 
 static void att_down(void *transport)

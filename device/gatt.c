@@ -152,6 +152,9 @@ static enum otter_att espble_write(void *service, uint16_t conn, uint8_t id, con
     struct device_gatt *gatt = service;
     struct otter_gatt_mount mount = otter_espble_device_mount(&gatt->espble);
 
+    if (gatt->left_early) {
+        return OTTER_ATT_OK; /* it is on its way down and listens no more */
+    }
     if (id == OTTER_ESPBLE_COMMAND_CHAR && len == OTTER_ESPBLE_COMMAND && u16_at(data) == 1) {
         uint32_t length = u16_at(data + 2) | (uint32_t)u16_at(data + 4) << 16;
 
@@ -185,6 +188,7 @@ static uint32_t espble_poll(void *service, uint32_t now_ms)
     if (gatt->leave_early) {
         /* What a lost link after the last sector does: the image is checked and selected. */
         gatt->leave_early = false;
+        gatt->left_early = true;
         mount.ops->disconnected(mount.service, gatt->espble.owner);
         return 0;
     }
@@ -284,6 +288,7 @@ otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
     gatt->count = 0;
     gatt->sectors = 0;
     gatt->leave_early = false;
+    gatt->left_early = false;
     mount_info(gatt);
     if (device->options->espble) {
         err = mount_espble(gatt, server, app);

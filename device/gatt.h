@@ -24,8 +24,10 @@ struct device_gatt {
     struct otter_gatt_char espble_chars[OTTER_ESPBLE_CHARS];
     struct otter_gatt_mount mounts[DEVICE_GATT_MOUNTS];
     size_t count;
-    uint16_t sectors; /* of the firmware a client announced, for LEGACY_EARLY_RESTART */
-    bool leave_early;
+    /* for LEGACY_EARLY_RESTART */
+    uint16_t sectors; /* of the firmware that the client announced */
+    bool leave_early; /* the last of them is acknowledged */
+    bool left_early;
     uint8_t sector_buf[DEVICE_GATT_WINDOW_MAX * OTTER_ESPBLE_SECTOR];
     uint8_t packet_buf[4096];
 };
