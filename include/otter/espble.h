@@ -52,6 +52,7 @@ struct otter_espble_device {
     uint32_t sectors;    /* in the whole firmware */
     uint32_t wanted;     /* sector to receive next: all before it are whole */
     uint32_t written;    /* sectors in flash */
+    uint32_t told;       /* sectors whose success was sent */
     uint32_t step;       /* bytes of sector `written` that are in flash */
     uint32_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
     uint32_t packet;     /* sequence number wanted next */
@@ -69,7 +70,7 @@ struct otter_espble_device {
     struct {
         uint16_t word[4];
         uint16_t chr;
-    } outbox[4]; /* answers to the owner on their way to the link, oldest first */
+    } outbox[3]; /* other answers to the owner that the link had no room for, oldest first */
 };
 
 /* Prepares a device half; config is copied. OTTER_ERR_ARG for a missing function or buffer. */

@@ -87,8 +87,9 @@ enum otter_att {
     OTTER_ATT_CCCD_IMPROPER = 0xFD,
 
     /* Not on the air: the service has no room now. Nothing happened; keep this write and what the
-     * same connection sends after it, in order, and offer it again after each poll(). A request
-     * is answered late, a command waits (in the socket, in the controller): nothing is lost. */
+     * same connection sends after it, in order, and offer it again after the next poll(), which is
+     * due already. A request is answered late, a command waits (in the socket, in the controller):
+     * nothing is lost. */
     OTTER_ATT_HOLD = 0x100,
 };
 

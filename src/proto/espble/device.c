@@ -47,24 +47,36 @@ static bool from_owner(const struct otter_espble_device *d, uint16_t conn)
     return d->answer && conn == d->owner;
 }
 
-/* Sends what waits, oldest first; false when the link has no room for all of it. */
+/* Sends what waits; false when the link has no room for all of it. */
 static bool flush(struct otter_espble_device *d)
 {
-    while (d->outbox_count > 0) {
-        struct espble_frame frame = {.crc_init = d->crc_init};
-        uint16_t chr = d->outbox[0].chr;
+    struct espble_frame frame = {.crc_init = d->crc_init};
 
-        memcpy(frame.word, d->outbox[0].word, sizeof frame.word);
+    while (d->answer && (d->outbox_count > 0 || d->told < d->written)) {
+        uint16_t chr = OTTER_ESPBLE_RECV_FW;
+        if (d->outbox_count > 0) {
+            memcpy(frame.word, d->outbox[0].word, sizeof frame.word);
+            chr = d->outbox[0].chr;
+        } else {
+            frame.word[0] = (uint16_t)d->told;
+            frame.word[1] = ESPBLE_SUCCESS;
+            frame.word[2] = (uint16_t)(d->told + 1);
+            frame.word[3] = 0;
+        }
         if (send_frame(d, d->owner, chr, &frame) == OTTER_ERR_AGAIN) {
             return false;
         }
-        d->outbox_count--;
-        memmove(&d->outbox[0], &d->outbox[1], d->outbox_count * sizeof d->outbox[0]);
+        if (d->outbox_count > 0) {
+            d->outbox_count--;
+            memmove(&d->outbox[0], &d->outbox[1], d->outbox_count * sizeof d->outbox[0]);
+        } else {
+            d->told++;
+        }
     }
     return true;
 }
 
-/* To the owner; there is room, since write() and poll() see to it before they do anything. */
+/* To the owner. A client that writes on without a look at three answers does not miss a fourth. */
 static void tell(struct otter_espble_device *d, uint16_t chr, uint32_t w0, uint32_t w1, uint32_t w2,
                  uint32_t w3)
 {
@@ -79,10 +91,9 @@ static void tell(struct otter_espble_device *d, uint16_t chr, uint32_t w0, uint3
     }
 }
 
-static void tell_sector(struct otter_espble_device *d, uint32_t sector, enum espble_status status,
-                        uint32_t next)
+static void tell_sector(struct otter_espble_device *d, uint32_t sector, enum espble_status status)
 {
-    tell(d, OTTER_ESPBLE_RECV_FW, sector, status, next, 0);
+    tell(d, OTTER_ESPBLE_RECV_FW, sector, status, d->wanted, 0);
 }
 
 static void tell_command(struct otter_espble_device *d, uint32_t command, enum espble_result result,
@@ -128,6 +139,7 @@ static otter_err take_start(void *machine, void *arg)
     d->crc_init = start->crc_init;
     d->wanted = 0;
     d->written = 0;
+    d->told = 0;
     d->step = 0;
     d->refused = 0;
     d->percent = UINT8_MAX;
@@ -209,7 +221,7 @@ static otter_err wrong_sector(void *machine, void *arg)
     }
     if (packet->sector != d->refused || packet->seq == 0 || (last && done)) {
         d->refused = packet->sector;
-        tell_sector(d, packet->sector, ESPBLE_INDEX_ERROR, d->wanted);
+        tell_sector(d, packet->sector, ESPBLE_INDEX_ERROR);
     }
     return OTTER_ERR_AGAIN;
 }
@@ -253,7 +265,7 @@ static otter_err end_sector(struct otter_espble_device *d, const struct espble_p
     bool short_of = d->spoiled || d->taken < true_len;
 
     if (short_of || !crc_fits(d, true_len, packet->crc)) {
-        tell_sector(d, d->wanted, short_of ? ESPBLE_LENGTH_ERROR : ESPBLE_CRC_ERROR, d->wanted);
+        tell_sector(d, d->wanted, short_of ? ESPBLE_LENGTH_ERROR : ESPBLE_CRC_ERROR);
     } else {
         d->wanted++;
         d->refused = d->wanted;
@@ -308,7 +320,6 @@ static otter_err write_step(struct otter_espble_device *d)
     if (used == len) {
         d->step = 0;
         d->written++;
-        tell_sector(d, d->written - 1, ESPBLE_SUCCESS, d->written);
     }
     return OTTER_OK;
 }
@@ -322,7 +333,7 @@ static otter_err write_flash(void *machine, void *arg)
 
     if (err != OTTER_OK) {
         tell_command(d, ESPBLE_START, ESPBLE_REJECT, 0);
-        tell_sector(d, d->written, ESPBLE_LENGTH_ERROR, d->written);
+        tell_sector(d, d->written, ESPBLE_LENGTH_ERROR);
         return err;
     }
     return OTTER_ERR_AGAIN;
@@ -429,9 +440,6 @@ static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const u
         d->outbox_count = 0;
     }
     if (from_owner(d, conn)) {
-        if (d->outbox_count == OUTBOX_MAX) {
-            return OTTER_ATT_HOLD;
-        }
         d->touched |= d->state != SELECTED;
     }
     return id == OTTER_ESPBLE_COMMAND_CHAR ? on_command(d, conn, data, len)
@@ -512,9 +520,6 @@ static uint32_t on_poll(void *service, uint32_t now_ms)
         d->touched_ms = now_ms;
     }
     if (has_work(d)) {
-        if (d->outbox_count > OUTBOX_MAX - 2) { /* a step says two things at most */
-            return OTTER_GATT_NEVER;
-        }
         (void)!run(d, STEP, NULL);
         sent = flush(d);
     }

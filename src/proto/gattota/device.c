@@ -42,7 +42,7 @@ static bool from_owner(const struct otter_gattota_device *d, uint16_t conn)
     return d->answer && conn == d->owner;
 }
 
-/* False when the link has no room: no further write is taken until it has. */
+/* False when the link has no room. */
 static bool flush(struct otter_gattota_device *d)
 {
     if (d->due && d->answer && notify(d, d->owner, d->value) == OTTER_ERR_AGAIN) {
@@ -239,9 +239,6 @@ static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const u
     if (!from_owner(d, conn)) {
         return id == OTTER_GATTOTA_CONTROL ? refuse_stranger(d, conn, bytes[0])
                                            : OTTER_ATT_WRITE_REJECTED;
-    }
-    if (d->due && id == OTTER_GATTOTA_CONTROL) {
-        return OTTER_ATT_HOLD;
     }
     d->touched |= d->state != SELECTED;
     return id == OTTER_GATTOTA_CONTROL ? on_control(d, bytes[0]) : run(d, DATA, &data);
