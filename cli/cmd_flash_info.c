@@ -205,7 +205,7 @@ static int show_slots(struct call *call, struct flash_view *view, int boots)
     if (call->json) {
         json_object_set(call->json, "slots", list);
     } else {
-        print_heading("Slots");
+        print_heading(boots == OTTER_SLOT_NONE ? "Slots" : "Slots (* boots next)");
         table_print(&t);
     }
     json_decref(list);

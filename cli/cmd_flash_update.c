@@ -183,6 +183,9 @@ static int refused(struct job *job, otter_err err)
 /* Runs the session. A request to stop is looked at between steps. */
 static otter_err transfer(struct job *job, struct otter_update *update)
 {
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     otter_err err = otter_update_begin(update, (uint32_t)job->len);
     for (size_t at = 0; err == OTTER_OK && at < job->len && !stop_signal;) {
         size_t used;
@@ -240,6 +243,18 @@ static json_t *side_json(int slot, const struct otter_image_facts *facts)
     return side;
 }
 
+/* The version of an image, with the start of its SHA-256 where another has the same text. */
+static const char *told_apart(const struct otter_image_facts *facts,
+                              const struct otter_image_facts *other)
+{
+    char text[64];
+    if (strcmp(version_text(facts), version_text(other)) != 0) {
+        return version_text(facts);
+    }
+    snprintf(text, sizeof text, "%.40s (%.8s)", version_text(facts), digest_text(facts->digest));
+    return safe(text);
+}
+
 static void report(const struct job *job)
 {
     const struct otter_image_facts *old = &job->running.facts, *new = &job->scan.image.facts;
@@ -251,8 +266,8 @@ static void report(const struct job *job)
         return;
     }
     print_styled(stdout, STYLE_GOOD, "Updated");
-    printf(" %s from %s to %s in %s. Start it with:\n  otter flash boot --confirm %s\n",
-           safe(job->view->path), version_text(old), version_text(new),
+    printf(" %s from %s to %s in %s.\nStart it with: otter flash boot --confirm %s\n",
+           safe(job->view->path), told_apart(old, new), told_apart(new, old),
            otter_slot_name(job->target), safe(job->view->path));
 }
 
@@ -273,7 +288,6 @@ static int run(struct call *call)
 {
     static struct flash_view view;
     static struct job job;
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = (int)SA_RESETHAND};
     if (call->json) {
         json_object_set_new(call->json, "updated", json_false());
     }
@@ -281,8 +295,6 @@ static int run(struct call *call)
     if (code) {
         return code;
     }
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     view.rollback = call->option[NO_ROLLBACK] == NULL;
     job = (struct job){.call = call, .view = &view, .image_path = call->args[1]};
     code = run_job(&job);

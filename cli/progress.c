@@ -56,7 +56,9 @@ static void draw(struct progress *p, double time, bool end)
     double speed = spent > 0 ? (double)p->done / spent : 0; /* bytes a second */
     double part = p->total ? (double)p->done / (double)p->total : 0;
     char left[24] = "";
-    if (end) {
+    if (end && spent < 10) {
+        snprintf(left, sizeof left, "%.1f s", spent);
+    } else if (end) {
         time_text(left, spent);
     } else if (p->total && speed > 0 && spent > 0.5) {
         time_text(left, (double)(p->total - p->done) / speed);
