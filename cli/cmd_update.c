@@ -25,6 +25,7 @@ enum {
     WAIT,
     BEGIN_TIMEOUT,
     CACERT,
+    SOURCE_TIMEOUT,
     VERBOSE,
 };
 
@@ -42,6 +43,8 @@ static const struct option_spec options[] = {
     [WAIT] = {"answer-timeout", 0, "SECONDS", "hosted: to wait for an answer (30)"},
     [BEGIN_TIMEOUT] = {"begin-timeout", 0, "SECONDS", "hosted: to wait for begin (60)"},
     [CACERT] = {"cacert", 0, "FILE", "https: trust the certificates in FILE"},
+    [SOURCE_TIMEOUT] = {"source-timeout", 0, "SECONDS",
+                        "URL: a silent connection is made anew (15)"},
     [VERBOSE] = {"verbose", 'v', NULL, "show every packet"},
     {NULL, 0, NULL, NULL},
 };
@@ -173,6 +176,13 @@ static int update(struct call *call, const struct otter_target_options *o, const
         .cacert = o->cacert, .cancel = &stops, .note = observer.detail, .ctx = &report};
     struct otter_firmware firmware;
     struct otter_target_result result = {0};
+    unsigned long stall = 0;
+
+    if (!option_number(call, SOURCE_TIMEOUT, 3600, &stall)) {
+        return EXIT_USAGE;
+    }
+    source.stall_ms = (uint32_t)stall * 1000u;
+    source.give_up_ms = source.stall_ms * 6u;
 
     watch_signals();
     otter_err err = otter_firmware_open(&firmware, path, &source);

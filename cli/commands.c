@@ -12,6 +12,10 @@ extern const struct command command_flash_update;
 extern const struct command command_flash_extract;
 extern const struct command command_scan;
 extern const struct command command_update;
+extern const struct command command_hosted_version;
+extern const struct command command_hosted_begin;
+extern const struct command command_hosted_write;
+extern const struct command command_hosted_end;
 
 /* In the order of the overview, a row a command. Commands of one group stand together. */
 /* clang-format off */
@@ -27,6 +31,10 @@ const struct command *const commands[] = {
     &command_flash_boot,
     &command_flash_confirm,
     &command_flash_extract,
+    &command_hosted_version,
+    &command_hosted_begin,
+    &command_hosted_write,
+    &command_hosted_end,
     NULL,
 };
 /* clang-format on */

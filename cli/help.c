@@ -47,7 +47,7 @@ const struct command *command_find(const char *name)
 
 static void list_line(FILE *f, const struct command *c)
 {
-    fprintf(f, "  otter %-15s %s\n", c->name, c->brief);
+    fprintf(f, "  otter %-16s  %s\n", c->name, c->brief);
 }
 
 void help_overview(FILE *f)

@@ -173,6 +173,7 @@ static bool hosted_up(void *transport)
         return false;
     }
     otter_hosted_device_hello(&h->half);
+    device_log(h->device, "ready: hosted:%s%s", h->is_socket ? "unix:" : "", h->path);
     return true;
 }
 
@@ -245,10 +246,10 @@ static uint32_t hosted_run(void *transport, const struct pollfd *fds, size_t cou
 
         h->in_start += used;
         h->in_len -= used;
-        wait = otter_hosted_device_poll(&h->half, now_ms);
         if (h->line >= 0 && !send_answer(h)) {
             hang_up(h);
         }
+        wait = otter_hosted_device_poll(&h->half, now_ms);
         if (h->device->restart || (wait > 0 && h->in_len == 0)) {
             break;
         }

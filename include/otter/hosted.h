@@ -11,8 +11,8 @@
  *   for (;;) {
  *       wait until bytes came, room to send came, or `wait` milliseconds passed;
  *       used = otter_hosted_device_input(&device, bytes, len, now);    (keep the rest for later)
- *       wait = otter_hosted_device_poll(&device, now);
  *       len = otter_hosted_device_output(&device, &reply); send some; otter_hosted_device_sent();
+ *       wait = otter_hosted_device_poll(&device, now);
  *   }
  */
 #ifndef OTTER_HOSTED_H
