@@ -30,7 +30,7 @@ static otter_err fill(const struct device_options *options, uint8_t *flash)
         return err;
     }
     struct otter_image_spec spec = {
-        .chip_id = options->chip_id != OTTER_CHIP_ANY ? options->chip_id : 5 /* ESP32-C3 */,
+        .chip_id = options->chip_id != OTTER_CHIP_ANY ? options->chip_id : 0 /* ESP32 */,
         .project = options->project,
         .version = options->version,
         .size = IMAGE_SIZE,

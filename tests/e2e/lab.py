@@ -23,7 +23,7 @@ def otter(*args, check=None, **more):
     return result
 
 
-def make_image(path, version, project="demo", chip="esp32c3", size=100_000, seed=None):
+def make_image(path, version, project="demo", chip="esp32", size=100_000, seed=None):
     seed = seed if seed is not None else sum(map(ord, version)) + size
     otter("image", "create", "--project", project, "--version", version, "--chip", chip,
           "--size", size, "--seed", seed, "-o", path, check=0)
