@@ -16,7 +16,7 @@ static uint32_t next_random(uint32_t *state)
     return x;
 }
 
-/* A byte whose bits are set with probability share / 255. */
+/* A byte whose bits are set with probability share / 256. */
 static uint8_t random_mask(uint32_t *state, uint8_t share)
 {
     uint8_t mask = 0;
@@ -30,27 +30,42 @@ static uint8_t random_mask(uint32_t *state, uint8_t share)
     return mask;
 }
 
+/* Changes the bits of one byte that are in mask as the operation would. */
+static void land(uint8_t *at, const struct otter_nor_op *op, uint32_t i, uint8_t mask)
+{
+    if (op->kind == OTTER_NOR_ERASE)
+        at[i] = (uint8_t)(at[i] | mask);
+    else
+        at[i] = (uint8_t)(at[i] & (op->data[i] | ~mask));
+}
+
 void otter_nor_tear(uint8_t *bytes, const struct otter_nor_op *op,
                     const struct otter_nor_tear *tear)
 {
     uint8_t *at = bytes + op->address;
+    uint32_t n = op->len;
+    uint32_t state = tear->value * 2654435761u + 0x9E3779B9u;
 
-    if (tear->kind == OTTER_TEAR_BYTES) {
-        const uint32_t n = tear->bytes < op->len ? tear->bytes : op->len;
-        if (op->kind == OTTER_NOR_ERASE)
-            memset(at, 0xFF, n);
-        else
-            for (uint32_t i = 0; i < n; i++)
-                at[i] &= op->data[i];
+    switch (tear->kind) {
+    case OTTER_TEAR_BYTES:
+        n = tear->value < n ? tear->value : n;
+        for (uint32_t i = 0; i < n; i++)
+            land(at, op, i, 0xFF);
         return;
-    }
-    uint32_t state = tear->seed * 2654435761u + 0x9E3779B9u;
-    if (state == 0)
-        state = 1;
-    for (uint32_t i = 0; i < op->len; i++) {
-        const uint8_t done = op->kind == OTTER_NOR_ERASE ? 0xFFu : (uint8_t)(at[i] & op->data[i]);
-        const uint8_t mask = random_mask(&state, tear->share);
-        at[i] = (uint8_t)((at[i] & ~mask) | (done & mask));
+    case OTTER_TEAR_WORDS:
+        for (uint32_t i = 0; i < n && i < 128; i++)
+            if ((tear->value >> (i / 4)) & 1u)
+                land(at, op, i, 0xFF);
+        return;
+    case OTTER_TEAR_BIT:
+        if (tear->value / 8 < n)
+            land(at, op, tear->value / 8, (uint8_t)(1u << (tear->value % 8)));
+        return;
+    case OTTER_TEAR_RANDOM:
+        state = state != 0 ? state : 1;
+        for (uint32_t i = 0; i < n; i++)
+            land(at, op, i, random_mask(&state, tear->share));
+        return;
     }
 }
 
@@ -71,11 +86,20 @@ static enum otter_nor_fault fault_now(const struct otter_nor *nor, uint32_t inde
     return OTTER_NOR_NO_FAULT;
 }
 
+static void complete(uint8_t *restrict at, const struct otter_nor_op *op)
+{
+    const uint8_t *restrict data = op->data;
+
+    if (op->kind == OTTER_NOR_ERASE)
+        memset(at, 0xFF, op->len);
+    else
+        for (uint32_t i = 0; i < op->len; i++)
+            at[i] &= data[i];
+}
+
 /* Everything but the rules: counts, lets the harness see the operation, and does it. */
 static otter_err operate(struct otter_nor *nor, const struct otter_nor_op *op, otter_err failed)
 {
-    const struct otter_nor_tear all = {.kind = OTTER_TEAR_BYTES, .bytes = UINT32_MAX};
-
     if (nor->before != NULL)
         nor->before(nor->before_ctx, nor, op);
     switch (fault_now(nor, nor->operations++)) {
@@ -92,7 +116,7 @@ static otter_err operate(struct otter_nor *nor, const struct otter_nor_op *op, o
     case OTTER_NOR_NO_FAULT:
         break;
     }
-    otter_nor_tear(nor->bytes, op, &all);
+    complete(nor->bytes + op->address, op);
     return OTTER_OK;
 }
 

@@ -30,14 +30,17 @@ struct otter_nor_op {
 };
 
 /* How much of an operation lands before the power goes. */
+enum otter_nor_tear_kind {
+    OTTER_TEAR_BYTES,  /* the first `value` bytes; 0: nothing */
+    OTTER_TEAR_WORDS,  /* of the first 32 words of 4 bytes, those whose bit is set in `value` */
+    OTTER_TEAR_BIT,    /* bit number `value`, counted from bit 0 of the first byte, and no other */
+    OTTER_TEAR_RANDOM, /* each bit with probability `share` / 256, by the seed `value` */
+};
+
 struct otter_nor_tear {
-    enum {
-        OTTER_TEAR_BYTES, /* the first `bytes` bytes, whole; 0: nothing */
-        OTTER_TEAR_BITS,  /* any subset of the bits it would change, chosen by `seed` */
-    } kind;
-    uint32_t bytes;
-    uint32_t seed;
-    uint8_t share; /* OTTER_TEAR_BITS: how many of 255 bits land, on average */
+    enum otter_nor_tear_kind kind;
+    uint32_t value;
+    uint8_t share;
 };
 
 enum otter_nor_fault {
