@@ -13,7 +13,9 @@
 
 struct otter_flash_ops {
     otter_err (*read)(void *ctx, uint32_t address, uint8_t *buf, uint32_t len);
-    /* Clears bits: the place must have been erased. Aligned to write_unit and a multiple of it. */
+    /* Clears bits and may not set any: the place must have been erased, or, where write_unit is at
+     * most 4, hold every bit that data has. (Larger units have ECC or encryption, which take one
+     * program between erases.) Aligned to write_unit and a multiple of it. */
     otter_err (*program)(void *ctx, uint32_t address, const uint8_t *data, uint32_t len);
     /* Sets one erase unit to 0xFF. */
     otter_err (*erase)(void *ctx, uint32_t address);

@@ -69,9 +69,9 @@ static bool pending(const struct otter_flash_slots *slots, const struct otter_ot
 }
 
 /*
- * Erases a copy that counts, and only that. One that is INVALID or ABORTED does no harm as it is,
- * whereas an erase that is cut may leave its seq and crc and change only its state, and so bring
- * back an image that was refused. select() replaces it once the new image stands in that slot.
+ * Erases a copy that counts, and only that. One that is INVALID or ABORTED does no harm as it is;
+ * where it cannot be spoilt (a large write unit), an erase that is cut may bring it back, and with
+ * it an image that was refused. select() replaces it once the new image stands in that slot.
  */
 static otter_err drop_copy(const struct otter_flash_slots *slots, const struct otter_otadata *data,
                            int copy)

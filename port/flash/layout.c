@@ -134,12 +134,41 @@ static otter_err sync_flash(const struct otter_flash *flash)
     return flash->ops->sync != NULL ? flash->ops->sync(flash->ctx) : OTTER_OK;
 }
 
+/*
+ * Spoils the crc of an entry before an erase.
+ *
+ * An erase that is cut can leave any mix of old and erased bits: a seq and crc as they were with
+ * another state, say, which is an image that was refused and now counts again, or one on trial
+ * that need not confirm any more. A spoilt crc does not come back. Only bits that are 1 in the
+ * right crc are cleared, so that no bit of this can complete one that was torn. (Clearing the seq
+ * would not do: seq 0 has the crc 0xFFFFFFFF, that of an erased entry.)
+ */
+static otter_err spoil_entry(const struct otter_layout *layout, const struct otter_flash *flash,
+                             int copy)
+{
+    struct otter_otadata data;
+    struct otter_otadata_entry *entry = &data.copy[copy];
+    uint8_t raw[OTTER_OTADATA_ENTRY_SIZE];
+
+    if (flash->write_unit > OTTER_OTADATA_ENTRY_SIZE - CRC_OFFSET)
+        return OTTER_OK; /* programmed once between erases */
+    const otter_err err = otter_layout_read_otadata(layout, flash, &data);
+    if (err != OTTER_OK || entry->crc == UINT32_MAX)
+        return err;
+    entry->crc &= ~otter_otadata_crc(entry->seq);
+    otter_otadata_encode(entry, raw);
+    return flash->ops->program(flash->ctx, copy_address(layout, copy) + CRC_OFFSET,
+                               raw + CRC_OFFSET, sizeof(raw) - CRC_OFFSET);
+}
+
 otter_err otter_layout_erase_otadata(const struct otter_layout *layout,
                                      const struct otter_flash *flash, int copy)
 {
     /* What was written before must not become durable after the step that relies on it. */
     otter_err err = sync_flash(flash);
 
+    if (err == OTTER_OK)
+        err = spoil_entry(layout, flash, copy);
     if (err == OTTER_OK)
         err = flash->ops->erase(flash->ctx, copy_address(layout, copy));
     if (err == OTTER_OK)

@@ -63,13 +63,14 @@ OTTER_CHECKED otter_err otter_layout_read_otadata(const struct otter_layout *lay
                                                   const struct otter_flash *flash,
                                                   struct otter_otadata *data);
 
-/* Erases one copy, durably. */
+/* Erases one copy, durably. Where the write unit allows it its crc is spoilt first, so that a
+ * torn erase leaves nothing that counts. */
 OTTER_CHECKED otter_err otter_layout_erase_otadata(const struct otter_layout *layout,
                                                    const struct otter_flash *flash, int copy);
 
-/* Carries a plan out: erases the copy, then writes the entry, then syncs. The crc goes last where
- * the write unit allows it, so that a torn write never leaves an entry that counts but is not
- * whole. */
+/* Carries a plan out: erases the copy, as above, then writes the entry, then syncs. The crc goes
+ * last where the write unit allows it, so that a torn write never leaves an entry that counts but
+ * is not whole. */
 OTTER_CHECKED otter_err otter_layout_write_otadata(const struct otter_layout *layout,
                                                    const struct otter_flash *flash,
                                                    const struct otter_otadata_plan *plan);

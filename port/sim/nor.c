@@ -140,7 +140,8 @@ static otter_err nor_program(void *ctx, uint32_t address, const uint8_t *data, u
         return breach(nor, "program not aligned to the write unit", OTTER_ERR_FLASH_WRITE);
     /* After a lost erase this is the fault's doing, not a breach by the code under test. */
     for (uint32_t i = 0; i < len && !nor->silenced; i++)
-        if (nor->bytes[address + i] != 0xFF)
+        if (nor->bytes[address + i] != 0xFF &&
+            (nor->write_unit > 4 || (nor->bytes[address + i] & data[i]) != data[i]))
             return breach(nor, "program of a place that is not erased", OTTER_ERR_FLASH_WRITE);
 
     const struct otter_nor_op op = {OTTER_NOR_PROGRAM, address, len, data};

@@ -6,9 +6,9 @@
  * each flash operation takes place, its flash is copied once for every way the power can go there:
  * before the operation, after each byte of it, any subset of an otadata entry's words, each bit
  * alone, random subsets. Each copy is powered on and must recover: boot exactly the old or the new
- * image with every other slot untouched, then take a fresh update. The recovery of a copy can be
- * cut the same way, which is a double cut. Nothing is run twice to get to a point, so a point
- * costs what its recovery costs.
+ * image with every other slot untouched, the new one on trial, then take a fresh update. The
+ * recovery of a copy can be cut the same way, which is a double cut. Nothing is run twice to get to
+ * a point, so a point costs what its recovery costs.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -230,6 +230,15 @@ static void before_operation(void *ctx, const struct otter_nor *nor, const struc
     cut_here(w, depth, op);
 }
 
+/*
+ * Can this tear separate an otadata entry's state from its crc? Not if bytes land in order, and
+ * not if the crc is an operation of its own; the bootloader writes an entry in one.
+ */
+static bool orderly(const struct world *w, const struct otter_nor_tear *tear)
+{
+    return tear->kind == OTTER_TEAR_BYTES || (w->geometry.write_unit <= 4 && !w->in_bootloader);
+}
+
 /* Powers a torn copy on and lets it recover. */
 static void try_cut(struct world *w, int depth, const struct otter_nor_op *op)
 {
@@ -238,6 +247,8 @@ static void try_cut(struct world *w, int depth, const struct otter_nor_op *op)
     run.totals->points++;
     world_copy(copy, w);
     otter_nor_tear(copy->bytes, op, &run.cuts[depth].tear);
+    if (!orderly(w, &run.cuts[depth].tear))
+        copy->strict = false;
     if (depth + 1 < run.effort.depth) {
         copy->nor.before = before_operation;
         copy->nor.before_ctx = copy;
@@ -288,6 +299,7 @@ static bool confirm(struct world *w)
 
 static bool roll_back(struct world *w)
 {
+    w->given_up = true;
     const otter_err err = otter_boot_roll_back(world_slots(w));
 
     return err == OTTER_OK || world_fail(w, "roll back: %s", otter_err_text(err));

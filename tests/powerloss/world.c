@@ -120,6 +120,8 @@ bool world_start(struct world *w, const struct gallery *gallery, const struct ge
     memset(w->bytes, 0xFF, size);
     w->target = OTTER_SLOT_NONE;
     w->old = w->new = first;
+    w->untried = w->given_up = false;
+    w->strict = true;
     const struct otter_region home = otter_layout_slot(&w->layout, shape->factory ? -1 : 0);
     memcpy(w->bytes + home.offset, first->bytes, first->len);
     memcpy(w->before, w->bytes, size);
@@ -135,6 +137,9 @@ void world_copy(struct world *w, const struct world *from)
     w->old = from->old;
     w->new = from->new;
     w->target = from->target;
+    w->untried = from->untried;
+    w->given_up = from->given_up;
+    w->strict = from->strict;
     connect(w, from->nor.size);
     memcpy(w->bytes, from->bytes, w->nor.size);
     memcpy(w->before, from->before, w->nor.size);
@@ -178,7 +183,7 @@ static void start_firmware(struct world *w)
     otter_flash_slots_init(&w->slots);
 }
 
-bool world_power_on(struct world *w)
+static bool run_bootloader(struct world *w)
 {
     const struct otter_bootloader bl = {
         .flash = otter_nor_flash(&w->nor),
@@ -189,13 +194,25 @@ bool world_power_on(struct world *w)
         .buf = w->bufs[0],
         .buf_size = WORLD_BUF,
     };
-    const otter_err err = otter_bootloader_run(&bl, &w->report);
 
     w->running = NULL;
+    w->in_bootloader = true;
+    const otter_err err = otter_bootloader_run(&bl, &w->report);
+    w->in_bootloader = false;
     if (err != OTTER_OK)
         return world_fail(w, "bootloader: %s", otter_err_text(err));
     if (w->report.booted == OTTER_SLOT_NONE)
         return world_fail(w, "nothing boots");
+    if (w->nor.violations != 0)
+        return world_fail(w, "%s", w->nor.violation);
+    start_firmware(w);
+    return only_target_changed(w);
+}
+
+bool world_power_on(struct world *w)
+{
+    if (!run_bootloader(w))
+        return false;
     if (same(&w->report.facts, w->old))
         w->running = w->old;
     else if (same(&w->report.facts, w->new))
@@ -204,12 +221,27 @@ bool world_power_on(struct world *w)
         return world_fail(w, "%s boots an image that is neither old (%d) nor new (%d)",
                           otter_slot_name(w->report.booted), image_number(w, w->old),
                           image_number(w, w->new));
-    if (w->nor.violations != 0)
-        return world_fail(w, "%s", w->nor.violation);
-    if (!only_target_changed(w))
-        return false;
-    start_firmware(w);
+    if (w->running != w->new)
+        return true;
+    if (w->given_up && w->strict)
+        return world_fail(w, "the image that was given up boots again");
+    if (!w->untried)
+        return true;
+    w->untried = false;
+    if (w->rollback && w->strict && !world_is_pending(w))
+        return world_fail(w, "the new image boots without having to confirm");
     return true;
+}
+
+bool world_power_on_any(struct world *w)
+{
+    if (!run_bootloader(w))
+        return false;
+    for (int i = 0; i < WORLD_IMAGES && w->running == NULL; i++)
+        if (same(&w->report.facts, &w->gallery->images[i]))
+            w->running = &w->gallery->images[i];
+    w->old = w->new = w->running;
+    return w->running != NULL || world_fail(w, "an unknown image boots");
 }
 
 bool world_must_run(struct world *w, const struct image *image)
@@ -237,12 +269,16 @@ static otter_err begin(struct world *w, const struct image *image, uint32_t leng
     const struct otter_update_config config = {
         .slots = world_slots(w),
         .hash = otter_sha256_hash(&w->hashes[1]),
+        .policy = w->policy,
+        .on_event = w->on_event,
         .buf = w->bufs[1],
         .buf_size = 64,
     };
 
     w->old = w->running;
     w->new = image;
+    w->untried = true;
+    w->given_up = false;
     w->target = otter_flash_slots_next(&w->slots);
     memcpy(w->before, w->bytes, w->nor.size);
     const otter_err err = otter_update_init(&w->update, &config);
@@ -303,11 +339,11 @@ static bool confirm_if_pending(struct world *w)
     return !world_is_pending(w) || world_fail(w, "still pending after confirm");
 }
 
-bool world_recover(struct world *w)
+bool world_fresh_attempt(struct world *w)
 {
     const struct image *next = uninvolved(w);
 
-    if (!world_power_on(w) || !confirm_if_pending(w))
+    if (!confirm_if_pending(w))
         return false;
     const otter_err err = world_update(w, next);
     if (err != OTTER_OK)
@@ -317,4 +353,9 @@ bool world_recover(struct world *w)
     if (w->rollback && !world_is_pending(w))
         return world_fail(w, "the fresh image is not pending");
     return confirm_if_pending(w);
+}
+
+bool world_recover(struct world *w)
+{
+    return world_power_on(w) && world_fresh_attempt(w);
 }

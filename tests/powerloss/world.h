@@ -54,6 +54,8 @@ struct world {
     struct geometry geometry;
     struct otter_layout layout;
     bool rollback;
+    const struct otter_policy *policy; /* of updates; may be NULL */
+    void (*on_event)(void *ctx, const struct otter_update_event *event); /* may be NULL */
 
     /* What may boot: the image that ran when the update began, or the one it brings. */
     const struct image *old;
@@ -62,6 +64,10 @@ struct world {
 
     const struct image *running;
     struct otter_boot_report report; /* of the last power-on */
+    bool in_bootloader;              /* whose operation the flash sees */
+    bool untried;                    /* new has not had its first boot: it must be on trial then */
+    bool given_up;                   /* new must not run again */
+    bool strict;                     /* no cut so far excuses a breach of these two */
     struct otter_flash_slots slots;
     struct otter_update update;
     struct otter_sha256 hashes[3]; /* bootloader, session, slots */
@@ -91,19 +97,24 @@ void world_copy(struct world *w, const struct world *from);
  * than old or new, or touched a slot other than the target, or broke a rule of the flash.
  */
 bool world_power_on(struct world *w);
+/* Powers on where any image of the gallery may boot; old and new are that image from then on. */
+bool world_power_on_any(struct world *w);
 bool world_must_run(struct world *w, const struct image *image);
 
 /* A whole update; sets old, new and target. The error is the session's. */
 otter_err world_update(struct world *w, const struct image *image);
-/* The same, but given up after `bytes` bytes. */
+/* The same without announcing a length, and given up after `bytes` bytes. */
 otter_err world_update_part(struct world *w, const struct image *image, uint32_t bytes);
 
 /* The slot functions of the running image. */
 struct otter_slots world_slots(struct world *w);
 bool world_is_pending(struct world *w);
 
-/* Power on; confirm if pending; a fresh update to an image that was not involved; power on: it
- * must run; confirm it. The end of every test, and what recovers from a cut. */
+/* Confirms what runs if it is pending; updates to an image that was not involved; powers on: it
+ * must run; confirms it. The end of every test. */
+bool world_fresh_attempt(struct world *w);
+
+/* Powers on and makes a fresh attempt: what recovers from a cut. */
 bool world_recover(struct world *w);
 
 /* Sets why and returns false. */
