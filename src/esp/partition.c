@@ -45,7 +45,9 @@ static otter_err check_row(const struct otter_partition *p, uint32_t flash_size)
 {
     uint32_t alignment = p->type == OTTER_PART_TYPE_APP ? OTTER_APP_ALIGNMENT : OTTER_SECTOR_SIZE;
 
-    if (p->offset % alignment != 0 || p->size % OTTER_SECTOR_SIZE != 0) {
+    /* ESP-IDF lets data partitions have any size, and some do. */
+    bool odd_size = p->type == OTTER_PART_TYPE_APP && p->size % OTTER_SECTOR_SIZE != 0;
+    if (p->offset % alignment != 0 || odd_size) {
         return OTTER_ERR_TABLE_ALIGN;
     }
     if (p->size == 0 || p->offset + p->size < p->offset ||
