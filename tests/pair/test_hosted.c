@@ -361,7 +361,7 @@ static void W08_what_is_no_request_is_passed_over(void **state)
         {.type = OTTER_HOSTED_EVENT, .id = 302, .uid = 1},
         {.type = OTTER_HOSTED_REQUEST, .id = 0},
         {.type = OTTER_HOSTED_REQUEST, .id = 302},
-        {.type = 0, .id = 116, .has_payload = true},
+        {.type = 4, .id = 116, .has_payload = true},
     };
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -397,8 +397,7 @@ static void W09_messages_with_faults_are_refused(void **state)
         uint16_t len;
     } rows[] = {
 #define ROW(bytes) {bytes, sizeof(bytes) - 1}
-        ROW("\x08\x01\x10\x74"),                      /* no payload */
-        ROW("\x08\x01\x10\x75"),                      /* the same for write */
+        ROW("\x08\x01\x10\x75"),                      /* no payload */
         ROW("\x08\x01\x10\x75\xa2\x07\x00"),          /* begin's */
         ROW("\x08\x01\x10\x75\xaa\x07\x7f\x0a\x01z"), /* longer than the message */
         ROW("\x08\x01\x10\x75\xaa\x07\x03\x0a\x7fz"), /* data longer than the payload */
@@ -418,6 +417,30 @@ static void W09_messages_with_faults_are_refused(void **state)
         assert_int_equal(rig.update.state, OTTER_UPDATE_IDLE);
     }
     rig_assert_sound(&rig);
+}
+
+/* What the published C host sends: no type, and no payload where there is nothing in it. */
+static void W09_begin_and_end_without_type_and_payload(void **state)
+{
+    static const uint8_t begin[] = "\x01\x08\x00"
+                                   "ctrlResp\x02\x04\x00\x10\x74\x18\x03";
+    static const uint8_t end[] = "\x01\x08\x00"
+                                 "ctrlResp\x02\x04\x00\x10\x76\x18\x04";
+    struct otter_hosted_message m;
+
+    rig_feed(&rig, begin, sizeof(begin) - 1);
+    assert_true(rig_response(&rig, &m));
+    assert_int_equal(m.id, 216);
+    assert_int_equal(m.uid, 3);
+    assert_int_equal(m.resp, 0);
+    for (size_t at = 0; at < rig.new_len; at += 4000) {
+        size_t left = rig.new_len - at;
+
+        assert_int_equal(
+            rig_ask(&rig, OTTER_HOSTED_WRITE, rig.new_image + at, left < 4000 ? left : 4000), 0);
+    }
+    rig_feed(&rig, end, sizeof(end) - 1);
+    assert_updated(1);
 }
 
 /* --- corruption --------------------------------------------------------------------------------
@@ -569,6 +592,7 @@ int main(void)
         cmocka_unit_test_setup(W07_padding_does_not_make_a_short_image_whole, reset),
         cmocka_unit_test_setup(W08_what_is_no_request_is_passed_over, reset),
         cmocka_unit_test_setup(W09_messages_with_faults_are_refused, reset),
+        cmocka_unit_test_setup(W09_begin_and_end_without_type_and_payload, reset),
         cmocka_unit_test_setup_teardown(corruption, reset, repeat),
     };
 

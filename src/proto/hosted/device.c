@@ -158,10 +158,11 @@ static void request(struct otter_hosted_device *d, uint32_t now)
 
     if (d->decoder.status == OTTER_HOSTED_FRAME_TOO_LONG) {
         err = OTTER_ERR_LENGTH;
-    } else if (err == OTTER_OK && !m.has_payload) {
-        err = OTTER_ERR_PROTOCOL;
+    } else if (err == OTTER_OK && m.id == OTTER_HOSTED_WRITE && !m.has_payload) {
+        err = OTTER_ERR_PROTOCOL; /* the others have nothing in theirs, and hosts leave it out */
     }
-    if (m.type != OTTER_HOSTED_REQUEST || m.id < OTTER_HOSTED_REQUEST_FIRST ||
+    /* The published C host leaves the type out, too. */
+    if (m.type > OTTER_HOSTED_REQUEST || m.id < OTTER_HOSTED_REQUEST_FIRST ||
         m.id > OTTER_HOSTED_REQUEST_LAST || d->decoder.events) {
         otter_hosted_decoder_next(&d->decoder);
         return;
