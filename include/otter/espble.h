@@ -21,6 +21,7 @@ extern "C" {
 #define OTTER_ESPBLE_SECTOR 4096u /* bytes */
 #define OTTER_ESPBLE_COMMAND 20u  /* bytes of a command, and of either ACK */
 #define OTTER_ESPBLE_WINDOW_MAX 64u
+#define OTTER_ESPBLE_OUTBOX 3u /* answers kept when the link has no room */
 
 /* Indices in the service's chars. */
 enum otter_espble_char {
@@ -46,6 +47,13 @@ struct otter_espble_device_config {
     uint32_t restart_ms; /* from the last answer to the restart; 0: 500 */
 };
 
+/* An answer to the owner that the link had no room for. */
+struct otter_espble_answer {
+    uint16_t chr;
+    uint16_t about; /* command or sector */
+    uint16_t word;  /* result or status */
+};
+
 struct otter_espble_device {
     struct otter_espble_device_config config;
     uint32_t length;     /* of the firmware, bytes */
@@ -55,7 +63,7 @@ struct otter_espble_device {
     uint32_t told;       /* sectors whose success was sent */
     uint32_t step;       /* bytes of sector `written` that are in flash */
     uint32_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
-    uint32_t packet;     /* sequence number wanted next */
+    uint32_t packet;     /* sequence number wanted next; above 255 the sector is spoiled */
     uint32_t refused;    /* wrong sector index that was answered last */
     uint32_t touched_ms; /* when the owner was last heard */
     uint16_t owner;      /* connection whose update this is */
@@ -63,14 +71,10 @@ struct otter_espble_device {
     uint16_t crc_init;   /* the convention of the client's START */
     uint8_t state;       /* enum in src/proto/espble/device.c */
     uint8_t percent;     /* last notified */
-    bool spoiled;        /* sector `wanted` cannot succeed any more */
     bool answer;         /* the owner is there to be answered */
     bool touched;        /* the owner was heard since the last poll */
     uint8_t outbox_count;
-    struct {
-        uint16_t word[4];
-        uint16_t chr;
-    } outbox[3]; /* other answers to the owner that the link had no room for, oldest first */
+    struct otter_espble_answer outbox[OTTER_ESPBLE_OUTBOX]; /* oldest first */
 };
 
 /* Prepares a device half; config is copied. OTTER_ERR_ARG for a missing function or buffer. */

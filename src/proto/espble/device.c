@@ -21,9 +21,7 @@
 
 #define IDLE_MS 60000u /* clients wait 30 s for an answer before they give up */
 #define RESTART_MS 500u
-#define OUTBOX_MAX                                                                                 \
-    (sizeof((struct otter_espble_device *)0)->outbox /                                             \
-     sizeof((struct otter_espble_device *)0)->outbox[0])
+#define SPOILED 0x200u /* no packet has this number, nor the one before it */
 
 #define AS_ENUM(name, text) name,
 enum state { ESPBLE_DEVICE_STATES(AS_ENUM) };
@@ -32,14 +30,29 @@ enum event { ESPBLE_DEVICE_EVENTS(AS_ENUM) };
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static otter_err send_frame(struct otter_espble_device *d, uint16_t conn, uint16_t chr,
-                            const struct espble_frame *frame)
+static otter_err send_value(struct otter_espble_device *d, uint16_t conn, uint32_t chr,
+                            const uint8_t *data, size_t len)
 {
+    return d->config.server.send(d->config.server.ctx, conn, &otter_espble_service.chars[chr], data,
+                                 len);
+}
+
+/* next is the sector wanted next, or the window that the answer to START offers. */
+static otter_err send_answer(struct otter_espble_device *d, uint16_t conn,
+                             struct otter_espble_answer answer, uint32_t next, uint16_t crc_init)
+{
+    struct espble_frame frame = {{answer.about, answer.word, (uint16_t)next}, crc_init};
     uint8_t bytes[OTTER_ESPBLE_COMMAND];
 
-    otter_espble_seal(frame, bytes);
-    return d->config.server.send(d->config.server.ctx, conn, &otter_espble_service.chars[chr],
-                                 bytes, sizeof bytes);
+    if (answer.chr == OTTER_ESPBLE_COMMAND_CHAR) {
+        bool started = answer.about == ESPBLE_START && answer.word == ESPBLE_ACCEPT;
+        frame.word[0] = ESPBLE_ACK;
+        frame.word[1] = answer.about;
+        frame.word[2] = answer.word;
+        frame.word[3] = started ? d->config.window : 0;
+    }
+    otter_espble_seal(&frame, bytes);
+    return send_value(d, conn, answer.chr, bytes, sizeof bytes);
 }
 
 static bool from_owner(const struct otter_espble_device *d, uint16_t conn)
@@ -50,68 +63,59 @@ static bool from_owner(const struct otter_espble_device *d, uint16_t conn)
 /* Sends what waits; false when the link has no room for all of it. */
 static bool flush(struct otter_espble_device *d)
 {
-    struct espble_frame frame = {.crc_init = d->crc_init};
-
     while (d->answer && (d->outbox_count > 0 || d->told < d->written)) {
-        uint16_t chr = OTTER_ESPBLE_RECV_FW;
-        if (d->outbox_count > 0) {
-            memcpy(frame.word, d->outbox[0].word, sizeof frame.word);
-            chr = d->outbox[0].chr;
-        } else {
-            frame.word[0] = (uint16_t)d->told;
-            frame.word[1] = ESPBLE_SUCCESS;
-            frame.word[2] = (uint16_t)(d->told + 1);
-            frame.word[3] = 0;
+        struct otter_espble_answer answer = d->outbox[0];
+        uint32_t next = d->wanted;
+
+        if (d->outbox_count == 0) {
+            next = d->told + 1;
+            answer.chr = OTTER_ESPBLE_RECV_FW;
+            answer.about = (uint16_t)d->told;
+            answer.word = ESPBLE_SUCCESS;
         }
-        if (send_frame(d, d->owner, chr, &frame) == OTTER_ERR_AGAIN) {
+        if (send_answer(d, d->owner, answer, next, d->crc_init) == OTTER_ERR_AGAIN) {
             return false;
         }
-        if (d->outbox_count > 0) {
-            d->outbox_count--;
-            memmove(&d->outbox[0], &d->outbox[1], d->outbox_count * sizeof d->outbox[0]);
-        } else {
+        if (d->outbox_count == 0) {
             d->told++;
+        } else {
+            d->outbox_count--;
+            memmove(&d->outbox[0], &d->outbox[1], sizeof d->outbox - sizeof d->outbox[0]);
         }
     }
     return true;
 }
 
 /* To the owner. A client that writes on without a look at three answers does not miss a fourth. */
-static void tell(struct otter_espble_device *d, uint16_t chr, uint32_t w0, uint32_t w1, uint32_t w2,
-                 uint32_t w3)
+static void tell(struct otter_espble_device *d, enum otter_espble_char chr, uint32_t about,
+                 uint32_t word)
 {
-    if (d->answer && d->outbox_count < OUTBOX_MAX) {
-        uint16_t *word = d->outbox[d->outbox_count].word;
+    if (d->answer && d->outbox_count < OTTER_ESPBLE_OUTBOX) {
+        struct otter_espble_answer *answer = &d->outbox[d->outbox_count++];
 
-        d->outbox[d->outbox_count++].chr = chr;
-        word[0] = (uint16_t)w0;
-        word[1] = (uint16_t)w1;
-        word[2] = (uint16_t)w2;
-        word[3] = (uint16_t)w3;
+        answer->chr = (uint16_t)chr;
+        answer->about = (uint16_t)about;
+        answer->word = (uint16_t)word;
     }
 }
 
-static void tell_sector(struct otter_espble_device *d, uint32_t sector, enum espble_status status)
+static void tell_command(struct otter_espble_device *d, enum espble_command command, otter_err err)
 {
-    tell(d, OTTER_ESPBLE_RECV_FW, sector, status, d->wanted, 0);
+    tell(d, OTTER_ESPBLE_COMMAND_CHAR, command, err == OTTER_OK ? ESPBLE_ACCEPT : ESPBLE_REJECT);
 }
 
-static void tell_command(struct otter_espble_device *d, uint32_t command, enum espble_result result,
-                         uint32_t window)
+/* What a stranger is told, he is told at once or not at all: nobody can make the owner's answers
+ * wait for his. */
+static void reject(struct otter_espble_device *d, uint16_t conn, uint16_t command,
+                   uint16_t crc_init)
 {
-    tell(d, OTTER_ESPBLE_COMMAND_CHAR, ESPBLE_ACK, command, result, window);
-}
+    struct otter_espble_answer answer = {OTTER_ESPBLE_COMMAND_CHAR, command, ESPBLE_REJECT};
 
-/* To anyone, at once or not at all: nobody can make the owner's answers wait for his. */
-static void reject_at_once(struct otter_espble_device *d, uint16_t conn, uint16_t command,
-                           uint16_t crc_init)
-{
-    struct espble_frame frame = {
-        .word = {ESPBLE_ACK, command, ESPBLE_REJECT},
-        .crc_init = crc_init,
-    };
-
-    (void)!send_frame(d, conn, OTTER_ESPBLE_COMMAND_CHAR, &frame);
+    if (from_owner(d, conn)) {
+        tell(d, answer.chr, command, ESPBLE_REJECT);
+    } else {
+        (void)!send_answer(d, conn, answer, 0, crc_init);
+    }
 }
 
 /* ---- commands ------------------------------------------------------------------------------ */
@@ -126,7 +130,6 @@ static void restart_sector(struct otter_espble_device *d)
     d->packet = 0;
     d->taken = 0;
     d->crc = d->crc_init;
-    d->spoiled = false;
 }
 
 static otter_err take_start(void *machine, void *arg)
@@ -153,30 +156,13 @@ static otter_err begin(void *machine, void *arg)
     struct otter_espble_device *d = machine;
     otter_err err = d->config.sink.ops->begin(d->config.sink.ctx, d->length);
 
-    if (err == OTTER_OK) {
-        tell_command(d, ESPBLE_START, ESPBLE_ACCEPT, d->config.window);
-    } else {
-        tell_command(d, ESPBLE_START, ESPBLE_REJECT, 0);
-    }
+    tell_command(d, ESPBLE_START, err);
     return err;
-}
-
-static otter_err reject(void *machine, void *arg)
-{
-    const struct espble_frame *command = arg;
-
-    tell_command(machine, command->word[0], ESPBLE_REJECT, 0);
-    return OTTER_OK;
 }
 
 static otter_err hold(void *machine, void *arg)
 {
     return OTTER_ERR_BUSY;
-}
-
-static otter_err take_stop(void *machine, void *arg)
-{
-    return OTTER_OK;
 }
 
 static otter_err give_up(void *machine, void *arg)
@@ -188,24 +174,6 @@ static otter_err give_up(void *machine, void *arg)
 }
 
 /* ---- firmware packets ---------------------------------------------------------------------- */
-
-static otter_err refuse(void *machine, void *arg)
-{
-    return OTTER_ERR_REFUSED;
-}
-
-/* The client waits at the end of a sector, and a write command has no response that it would see:
- * a reject tells it that no update of its is running. */
-static otter_err refuse_aloud(void *machine, void *arg)
-{
-    struct otter_espble_device *d = machine;
-    const struct espble_packet *packet = arg;
-
-    if (packet->seq == ESPBLE_LAST_PACKET) {
-        tell_command(d, ESPBLE_START, ESPBLE_REJECT, 0);
-    }
-    return OTTER_ERR_REFUSED;
-}
 
 /* Answered once, at the first packet seen of it, and again when the client begins it again. A
  * last packet that came twice is not worth an answer: the sector is long since taken. */
@@ -221,7 +189,7 @@ static otter_err wrong_sector(void *machine, void *arg)
     }
     if (packet->sector != d->refused || packet->seq == 0 || (last && done)) {
         d->refused = packet->sector;
-        tell_sector(d, packet->sector, ESPBLE_INDEX_ERROR);
+        tell(d, OTTER_ESPBLE_RECV_FW, packet->sector, ESPBLE_INDEX_ERROR);
     }
     return OTTER_ERR_AGAIN;
 }
@@ -246,26 +214,23 @@ static void store(struct otter_espble_device *d, const struct espble_packet *pac
 /* The sector's crc16, over its true bytes or over 4096 with zeros after them. */
 static bool crc_fits(const struct otter_espble_device *d, uint32_t true_len, uint16_t crc)
 {
-    uint16_t padded = d->crc;
-    static const uint8_t zero[16];
+    uint8_t *rest = sector_buf(d, d->wanted) + true_len;
 
-    if (padded == crc) {
+    if (d->crc == crc) {
         return true;
     }
-    for (uint32_t left = OTTER_ESPBLE_SECTOR - true_len, n; left > 0; left -= n) {
-        n = left < sizeof zero ? left : sizeof zero;
-        padded = otter_crc16(padded, zero, n);
-    }
-    return padded == crc;
+    memset(rest, 0, OTTER_ESPBLE_SECTOR - true_len);
+    return otter_crc16(d->crc, rest, OTTER_ESPBLE_SECTOR - true_len) == crc;
 }
 
 static otter_err end_sector(struct otter_espble_device *d, const struct espble_packet *packet)
 {
     uint32_t true_len = otter_espble_sector_len(d->length, d->wanted);
-    bool short_of = d->spoiled || d->taken < true_len;
 
-    if (short_of || !crc_fits(d, true_len, packet->crc)) {
-        tell_sector(d, d->wanted, short_of ? ESPBLE_LENGTH_ERROR : ESPBLE_CRC_ERROR);
+    if (d->packet >= SPOILED || d->taken < true_len) {
+        tell(d, OTTER_ESPBLE_RECV_FW, d->wanted, ESPBLE_LENGTH_ERROR);
+    } else if (!crc_fits(d, true_len, packet->crc)) {
+        tell(d, OTTER_ESPBLE_RECV_FW, d->wanted, ESPBLE_CRC_ERROR);
     } else {
         d->wanted++;
         d->refused = d->wanted;
@@ -288,15 +253,14 @@ static otter_err take_packet(void *machine, void *arg)
     }
     if (packet->seq == 0) {
         restart_sector(d);
-    } else if (packet->seq + 1 == d->packet) {
+    }
+    if (packet->seq + 1 == d->packet) {
         return OTTER_ERR_AGAIN; /* the same packet twice */
-    } else if (!last && packet->seq != d->packet) {
-        d->spoiled = true;
     }
-    if (!last && d->taken + packet->len > OTTER_ESPBLE_SECTOR) {
-        d->spoiled = true;
+    if (!last && (packet->seq != d->packet || d->taken + packet->len > OTTER_ESPBLE_SECTOR)) {
+        d->packet = SPOILED;
     }
-    if (!d->spoiled) {
+    if (d->packet < SPOILED) {
         store(d, packet);
         d->packet++;
     }
@@ -332,8 +296,8 @@ static otter_err write_flash(void *machine, void *arg)
     otter_err err = write_step(d);
 
     if (err != OTTER_OK) {
-        tell_command(d, ESPBLE_START, ESPBLE_REJECT, 0);
-        tell_sector(d, d->written, ESPBLE_LENGTH_ERROR);
+        tell_command(d, ESPBLE_START, err);
+        tell(d, OTTER_ESPBLE_RECV_FW, d->written, ESPBLE_LENGTH_ERROR);
         return err;
     }
     return OTTER_ERR_AGAIN;
@@ -351,7 +315,7 @@ static otter_err check(void *machine, void *arg)
         err = d->config.sink.ops->finish(d->config.sink.ctx);
     }
     if (err != OTTER_ERR_AGAIN) {
-        tell_command(d, ESPBLE_STOP, err == OTTER_OK ? ESPBLE_ACCEPT : ESPBLE_REJECT, 0);
+        tell_command(d, ESPBLE_STOP, err);
         d->touched = true; /* from here the restart is counted */
     }
     return err;
@@ -369,7 +333,7 @@ static otter_err restart(void *machine, void *arg)
 
 #define AS_ROW(state, event, action, next, failed, text) {state, event, next, failed, action},
 static const struct otter_fsm_row rows[] = {ESPBLE_DEVICE_ROWS(AS_ROW)};
-static const struct otter_fsm fsm = {rows, sizeof rows / sizeof rows[0], OTTER_ERR_STATE};
+static const struct otter_fsm fsm = {rows, sizeof rows / sizeof rows[0], OTTER_ERR_REFUSED};
 
 static otter_err run(struct otter_espble_device *d, enum event event, void *arg)
 {
@@ -382,23 +346,20 @@ static enum otter_att on_command(struct otter_espble_device *d, uint16_t conn, c
                                  size_t len)
 {
     struct espble_frame frame = {.crc_init = d->crc_init};
-    bool good = otter_espble_open(&frame, data, len) == OTTER_OK;
+    bool good = otter_espble_open(&frame, data, len) == OTTER_OK && from_owner(d, conn);
     uint32_t sectors = otter_espble_sectors(start_length(&frame));
+    otter_err err = OTTER_ERR_REFUSED;
 
-    if (!from_owner(d, conn)) {
-        reject_at_once(d, conn, frame.word[0], frame.crc_init);
-        return OTTER_ATT_OK;
-    }
     if (d->state == IDLE) {
         d->crc_init = frame.crc_init;
     }
-    otter_err err;
     if (good && frame.word[0] == ESPBLE_START && sectors >= 1 && sectors <= ESPBLE_SECTORS_MAX) {
         err = run(d, START, &frame);
     } else if (good && frame.word[0] == ESPBLE_STOP) {
         err = run(d, STOP, &frame);
-    } else {
-        err = reject(d, &frame);
+    }
+    if (err == OTTER_ERR_REFUSED) {
+        reject(d, conn, frame.word[0], frame.crc_init);
     }
     return err == OTTER_ERR_BUSY ? OTTER_ATT_HOLD : OTTER_ATT_OK;
 }
@@ -411,16 +372,15 @@ static enum otter_att on_packet(struct otter_espble_device *d, uint16_t conn, co
     if (otter_espble_packet(&packet, data, len) != OTTER_OK) {
         return OTTER_ATT_INVALID_LENGTH;
     }
-    if (!from_owner(d, conn)) {
-        if (packet.seq == ESPBLE_LAST_PACKET) {
-            reject_at_once(d, conn, ESPBLE_START, d->crc_init);
-        }
-        return OTTER_ATT_WRITE_REJECTED;
+    otter_err err = from_owner(d, conn) ? run(d, PACKET, &packet) : OTTER_ERR_REFUSED;
+    if (err != OTTER_ERR_REFUSED) {
+        return err == OTTER_ERR_BUSY ? OTTER_ATT_HOLD : OTTER_ATT_OK;
     }
-    otter_err err = run(d, PACKET, &packet);
-    return err == OTTER_ERR_BUSY      ? OTTER_ATT_HOLD
-           : err == OTTER_ERR_REFUSED ? OTTER_ATT_WRITE_REJECTED
-                                      : OTTER_ATT_OK;
+    /* A write command has no response, and its client waits at the end of a sector. */
+    if (packet.seq == ESPBLE_LAST_PACKET) {
+        reject(d, conn, ESPBLE_START, d->crc_init);
+    }
+    return OTTER_ATT_WRITE_REJECTED;
 }
 
 static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const uint8_t *data,
@@ -439,9 +399,7 @@ static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const u
         d->answer = true;
         d->outbox_count = 0;
     }
-    if (from_owner(d, conn)) {
-        d->touched |= d->state != SELECTED;
-    }
+    d->touched |= from_owner(d, conn) && d->state != SELECTED;
     return id == OTTER_ESPBLE_COMMAND_CHAR ? on_command(d, conn, data, len)
                                            : on_packet(d, conn, data, len);
 }
@@ -474,9 +432,7 @@ static void notify_progress(struct otter_espble_device *d)
 
     progress(d, value);
     if (d->answer && d->state != IDLE && value[0] != d->percent &&
-        d->config.server.send(d->config.server.ctx, d->owner,
-                              &otter_espble_service.chars[OTTER_ESPBLE_PROGRESS], value,
-                              sizeof value) == OTTER_OK) {
+        send_value(d, d->owner, OTTER_ESPBLE_PROGRESS, value, sizeof value) == OTTER_OK) {
         d->percent = value[0];
     }
 }
@@ -500,41 +456,29 @@ static bool has_work(const struct otter_espble_device *d)
            ((d->state == RECEIVING || d->state == COMPLETE) && d->written < d->wanted);
 }
 
-static uint32_t wait_for(struct otter_espble_device *d, enum event event, uint32_t quiet_ms,
-                         uint32_t limit_ms)
-{
-    if (quiet_ms < limit_ms) {
-        return limit_ms - quiet_ms;
-    }
-    (void)!run(d, event, NULL);
-    return 0;
-}
-
 static uint32_t on_poll(void *service, uint32_t now_ms)
 {
     struct otter_espble_device *d = service;
+    bool selected = d->state == SELECTED;
     bool sent = flush(d);
 
-    if (d->touched || (d->state == SELECTED && !sent)) {
-        d->touched = false;
-        d->touched_ms = now_ms;
-    }
-    if (has_work(d)) {
-        (void)!run(d, STEP, NULL);
-        sent = flush(d);
-    }
     if (sent) {
         notify_progress(d);
     }
-    if (has_work(d) || d->touched) {
-        return 0;
+    if (d->touched || (selected && !sent)) {
+        d->touched = false;
+        d->touched_ms = now_ms;
     }
-    if (d->state == SELECTED) {
-        return sent ? wait_for(d, STEP, now_ms - d->touched_ms, d->config.restart_ms)
-                    : OTTER_GATT_NEVER;
+    bool work = has_work(d);
+    if (!work) {
+        uint32_t limit_ms = selected ? d->config.restart_ms : d->config.idle_ms;
+        uint32_t quiet_ms = now_ms - d->touched_ms;
+        if (d->state == IDLE || quiet_ms < limit_ms) {
+            return d->state == IDLE ? OTTER_GATT_NEVER : limit_ms - quiet_ms;
+        }
     }
-    return d->state == IDLE ? OTTER_GATT_NEVER
-                            : wait_for(d, GONE, now_ms - d->touched_ms, d->config.idle_ms);
+    (void)!run(d, work || selected ? STEP : GONE, NULL);
+    return 0;
 }
 
 /* ---- public -------------------------------------------------------------------------------- */

@@ -26,42 +26,32 @@
     X(STEP, "poll: the next step is due")                                                          \
     X(GONE, "the owner's link is lost, or it was silent for too long")
 
-/* X(state, event, action, next, failed, in words) */
+/* X(state, event, action, next, failed, in words). A command without a row is answered reject, a
+ * packet without one is refused, and anything else without one changes nothing. */
 #define ESPBLE_DEVICE_ROWS(X)                                                                      \
-    X(IDLE, START, take_start, STARTING, IDLE, "note owner, length and CRC convention")            \
-    X(IDLE, STOP, reject, IDLE, IDLE, "answer reject")                                             \
-    X(IDLE, PACKET, refuse_aloud, IDLE, IDLE, "refuse the write; at a sector's end answer reject") \
+    X(IDLE, START, take_start, STARTING, IDLE, "note the length and the CRC convention")           \
                                                                                                    \
     X(STARTING, START, take_start, STARTING, STARTING, "the later START counts")                   \
-    X(STARTING, STOP, reject, STARTING, STARTING, "answer reject")                                 \
     X(STARTING, PACKET, hold, STARTING, STARTING, "hold the write until the sink has begun")       \
     X(STARTING, STEP, begin, RECEIVING, IDLE, "begin; answer accept and window, or reject")        \
     X(STARTING, GONE, give_up, IDLE, IDLE, "abort")                                                \
                                                                                                    \
     X(RECEIVING, START, take_start, STARTING, RECEIVING, "start afresh")                           \
-    X(RECEIVING, STOP, reject, RECEIVING, RECEIVING, "too early: answer reject")                   \
     X(RECEIVING, PACKET, take_packet, COMPLETE, RECEIVING,                                         \
       "gather and check; stay until the last sector is whole")                                     \
-    X(RECEIVING, STEP, write_flash, RECEIVING, IDLE, "write; answer the sector once in flash")     \
+    X(RECEIVING, STEP, write_flash, RECEIVING, IDLE, "write; answer a sector once it is in flash") \
     X(RECEIVING, GONE, give_up, IDLE, IDLE, "abort")                                               \
                                                                                                    \
     X(COMPLETE, START, take_start, STARTING, COMPLETE, "start afresh")                             \
-    X(COMPLETE, STOP, take_stop, CHECKING, COMPLETE, "verify; the answer follows")                 \
+    X(COMPLETE, STOP, NULL, CHECKING, COMPLETE, "the answer follows")                              \
     X(COMPLETE, PACKET, wrong_sector, COMPLETE, COMPLETE, "index error: nothing more is wanted")   \
-    X(COMPLETE, STEP, write_flash, COMPLETE, IDLE, "write; answer the sector once in flash")       \
-    X(COMPLETE, GONE, take_stop, CHECKING, COMPLETE, "everything is here: verify as on STOP")      \
+    X(COMPLETE, STEP, write_flash, COMPLETE, IDLE, "write; answer a sector once it is in flash")   \
+    X(COMPLETE, GONE, NULL, CHECKING, COMPLETE, "everything is here: go on as on STOP")            \
                                                                                                    \
-    X(CHECKING, START, reject, CHECKING, CHECKING, "answer reject")                                \
     X(CHECKING, STOP, hold, CHECKING, CHECKING, "hold it until the first one is answered")         \
-    X(CHECKING, PACKET, refuse, CHECKING, CHECKING, "refuse the write")                            \
     X(CHECKING, STEP, check, SELECTED, IDLE,                                                       \
       "write the rest, verify, select; answer accept or reject")                                   \
-    X(CHECKING, GONE, NULL, CHECKING, CHECKING, "go on: everything is here")                       \
                                                                                                    \
-    X(SELECTED, START, reject, SELECTED, SELECTED, "answer reject")                                \
-    X(SELECTED, STOP, reject, SELECTED, SELECTED, "answer reject")                                 \
-    X(SELECTED, PACKET, refuse, SELECTED, SELECTED, "refuse the write")                            \
-    X(SELECTED, STEP, restart, IDLE, IDLE, "restart, 500 ms after the answer left")                \
-    X(SELECTED, GONE, NULL, SELECTED, SELECTED, "go on")
+    X(SELECTED, STEP, restart, IDLE, IDLE, "restart, 500 ms after the answer left")
 
 #endif

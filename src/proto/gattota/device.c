@@ -77,26 +77,9 @@ static otter_err begin(void *machine, void *arg)
     return err;
 }
 
-static otter_err request_nak(void *machine, void *arg)
-{
-    tell(machine, GATTOTA_REQUEST_NAK);
-    return OTTER_OK;
-}
-
-static otter_err done_nak(void *machine, void *arg)
-{
-    tell(machine, GATTOTA_DONE_NAK);
-    return OTTER_OK;
-}
-
 static otter_err hold(void *machine, void *arg)
 {
     return OTTER_ERR_BUSY;
-}
-
-static otter_err refuse(void *machine, void *arg)
-{
-    return OTTER_ERR_REFUSED;
 }
 
 static otter_err give_up(void *machine, void *arg)
@@ -187,20 +170,17 @@ static otter_err restart(void *machine, void *arg)
 
 #define AS_ROW(state, event, action, next, failed, text) {state, event, next, failed, action},
 static const struct otter_fsm_row rows[] = {GATTOTA_DEVICE_ROWS(AS_ROW)};
-static const struct otter_fsm fsm = {rows, sizeof rows / sizeof rows[0], OTTER_ERR_STATE};
+static const struct otter_fsm fsm = {rows, sizeof rows / sizeof rows[0], OTTER_ERR_REFUSED};
 
-static enum otter_att run(struct otter_gattota_device *d, enum event event, void *arg)
+static otter_err run(struct otter_gattota_device *d, enum event event, void *arg)
 {
-    otter_err err = otter_fsm_event(&fsm, &d->state, (uint8_t)event, d, arg);
-
-    return err == OTTER_ERR_BUSY      ? OTTER_ATT_HOLD
-           : err == OTTER_ERR_REFUSED ? OTTER_ATT_WRITE_REJECTED
-                                      : OTTER_ATT_OK;
+    return otter_fsm_event(&fsm, &d->state, (uint8_t)event, d, arg);
 }
 
 /* ---- the service --------------------------------------------------------------------------- */
 
-static enum otter_att on_control(struct otter_gattota_device *d, uint8_t value)
+/* What a stranger is told, he is told at once or not at all. */
+static enum otter_att on_control(struct otter_gattota_device *d, uint16_t conn, uint8_t value)
 {
     if (value == GATTOTA_NOP) {
         return OTTER_ATT_OK;
@@ -208,18 +188,16 @@ static enum otter_att on_control(struct otter_gattota_device *d, uint8_t value)
     if (value != GATTOTA_REQUEST && value != GATTOTA_DONE) {
         return OTTER_ATT_VALUE_NOT_ALLOWED;
     }
-    enum otter_att att = run(d, value == GATTOTA_REQUEST ? REQUEST : DONE, NULL);
-    if (att == OTTER_ATT_OK && !d->due) {
-        d->value = value;
+    uint8_t nak = value == GATTOTA_REQUEST ? GATTOTA_REQUEST_NAK : GATTOTA_DONE_NAK;
+    if (!from_owner(d, conn)) {
+        (void)!notify(d, conn, nak);
+        return OTTER_ATT_OK;
     }
-    return att;
-}
-
-/* To anyone but the owner, at once or not at all. */
-static enum otter_att refuse_stranger(struct otter_gattota_device *d, uint16_t conn, uint8_t value)
-{
-    (void)!notify(d, conn, value == GATTOTA_REQUEST ? GATTOTA_REQUEST_NAK : GATTOTA_DONE_NAK);
-    return OTTER_ATT_OK;
+    otter_err err = run(d, value == GATTOTA_REQUEST ? REQUEST : DONE, NULL);
+    if (err == OTTER_ERR_REFUSED) {
+        tell(d, nak);
+    }
+    return err == OTTER_ERR_BUSY ? OTTER_ATT_HOLD : OTTER_ATT_OK;
 }
 
 static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const uint8_t *bytes,
@@ -228,20 +206,19 @@ static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const u
     struct otter_gattota_device *d = service;
     struct data data = {bytes, len};
 
-    if (id == OTTER_GATTOTA_CONTROL && len != 1) {
-        return OTTER_ATT_INVALID_LENGTH;
-    }
     if (d->state == IDLE && !from_owner(d, conn)) {
         d->owner = conn;
         d->answer = true;
         d->due = false;
     }
-    if (!from_owner(d, conn)) {
-        return id == OTTER_GATTOTA_CONTROL ? refuse_stranger(d, conn, bytes[0])
-                                           : OTTER_ATT_WRITE_REJECTED;
+    d->touched |= from_owner(d, conn) && d->state != SELECTED;
+    if (id == OTTER_GATTOTA_CONTROL) {
+        return len == 1 ? on_control(d, conn, bytes[0]) : OTTER_ATT_INVALID_LENGTH;
     }
-    d->touched |= d->state != SELECTED;
-    return id == OTTER_GATTOTA_CONTROL ? on_control(d, bytes[0]) : run(d, DATA, &data);
+    otter_err err = from_owner(d, conn) ? run(d, DATA, &data) : OTTER_ERR_REFUSED;
+    return err == OTTER_OK         ? OTTER_ATT_OK
+           : err == OTTER_ERR_BUSY ? OTTER_ATT_HOLD
+                                   : OTTER_ATT_WRITE_REJECTED;
 }
 
 static size_t on_read(void *service, uint8_t id, uint8_t *out, size_t cap)
@@ -262,40 +239,33 @@ static void on_disconnected(void *service, uint16_t conn)
     if (from_owner(d, conn)) {
         d->answer = false;
         if (d->state != IDLE) {
-            (void)run(d, GONE, NULL);
+            (void)!run(d, GONE, NULL);
         }
     }
-}
-
-static bool has_work(const struct otter_gattota_device *d)
-{
-    return d->state == STARTING || d->state == CHECKING || (d->state == RECEIVING && d->fill > 0);
 }
 
 static uint32_t on_poll(void *service, uint32_t now_ms)
 {
     struct otter_gattota_device *d = service;
+    bool selected = d->state == SELECTED;
     bool sent = flush(d);
+    bool work = d->state == STARTING || d->state == CHECKING || d->fill > 0;
 
-    if (d->touched || (d->state == SELECTED && !sent)) {
+    if (d->touched || (selected && !sent)) {
         d->touched = false;
         d->touched_ms = now_ms;
     }
-    if (sent && has_work(d)) {
-        (void)run(d, STEP, NULL);
-        (void)flush(d);
-        return 0;
-    }
-    bool selected = d->state == SELECTED;
-    uint32_t quiet_ms = now_ms - d->touched_ms;
-    uint32_t limit_ms = selected ? d->config.restart_ms : d->config.idle_ms;
-    if (d->state == IDLE || !sent) {
+    if (d->state == IDLE) {
         return OTTER_GATT_NEVER;
     }
-    if (quiet_ms < limit_ms) {
-        return limit_ms - quiet_ms;
+    if (!work) {
+        uint32_t limit_ms = selected ? d->config.restart_ms : d->config.idle_ms;
+        uint32_t quiet_ms = now_ms - d->touched_ms;
+        if (quiet_ms < limit_ms) {
+            return limit_ms - quiet_ms;
+        }
     }
-    (void)run(d, selected ? STEP : GONE, NULL);
+    (void)!run(d, work || selected ? STEP : GONE, NULL);
     return 0;
 }
 

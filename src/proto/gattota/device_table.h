@@ -24,13 +24,13 @@
     X(STEP, "poll: the next step is due")                                                          \
     X(GONE, "the owner's link is lost, or it was silent for too long")
 
-/* X(state, event, action, next, failed, in words) */
+/* X(state, event, action, next, failed, in words). REQUEST and DONE without a row are answered with
+ * their NAK, data without one is refused, and anything else without one changes nothing. */
 #define GATTOTA_DEVICE_ROWS(X)                                                                     \
-    X(IDLE, REQUEST, take_request, STARTING, IDLE, "note the owner")                               \
+    X(IDLE, REQUEST, take_request, STARTING, IDLE, "the answer follows")                           \
     X(IDLE, DATA, take_size, IDLE, IDLE, "two bytes: a hint, not used; else refuse the write")     \
-    X(IDLE, DONE, done_nak, IDLE, IDLE, "notify DONE_NAK")                                         \
                                                                                                    \
-    X(STARTING, REQUEST, take_request, STARTING, STARTING, "nothing new")                          \
+    X(STARTING, REQUEST, NULL, STARTING, STARTING, "nothing new")                                  \
     X(STARTING, DATA, hold, STARTING, STARTING, "hold the write until the sink has begun")         \
     X(STARTING, DONE, hold, STARTING, STARTING, "hold the write until the sink has begun")         \
     X(STARTING, STEP, begin, RECEIVING, IDLE, "begin; notify REQUEST_ACK or REQUEST_NAK")          \
@@ -38,21 +38,16 @@
                                                                                                    \
     X(RECEIVING, REQUEST, take_request, STARTING, RECEIVING, "start afresh: forget what came")     \
     X(RECEIVING, DATA, take_data, RECEIVING, RECEIVING, "keep it for flash, or hold the write")    \
-    X(RECEIVING, DONE, NULL, CHECKING, RECEIVING, "verify; the answer follows")                    \
+    X(RECEIVING, DONE, NULL, CHECKING, RECEIVING, "the answer follows")                            \
     X(RECEIVING, STEP, write_flash, RECEIVING, IDLE, "write; on an error notify DONE_NAK")         \
     X(RECEIVING, GONE, give_up, IDLE, IDLE, "abort")                                               \
                                                                                                    \
     X(CHECKING, REQUEST, hold, CHECKING, CHECKING, "hold it until DONE is answered")               \
-    X(CHECKING, DATA, refuse, CHECKING, CHECKING, "refuse the write")                              \
     X(CHECKING, DONE, hold, CHECKING, CHECKING, "hold it until the first one is answered")         \
     X(CHECKING, STEP, check, SELECTED, IDLE,                                                       \
       "write the rest, verify, select; notify DONE_ACK or DONE_NAK")                               \
-    X(CHECKING, GONE, NULL, CHECKING, CHECKING, "go on: DONE was said")                            \
                                                                                                    \
-    X(SELECTED, REQUEST, request_nak, SELECTED, SELECTED, "notify REQUEST_NAK")                    \
-    X(SELECTED, DATA, refuse, SELECTED, SELECTED, "refuse the write")                              \
     X(SELECTED, DONE, NULL, SELECTED, SELECTED, "it was answered")                                 \
-    X(SELECTED, STEP, restart, IDLE, IDLE, "restart, 500 ms after the answer left")                \
-    X(SELECTED, GONE, NULL, SELECTED, SELECTED, "go on")
+    X(SELECTED, STEP, restart, IDLE, IDLE, "restart, 500 ms after the answer left")
 
 #endif
