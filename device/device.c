@@ -100,6 +100,7 @@ static void on_update(void *ctx, const struct otter_update_event *event)
     switch (event->kind) {
     case OTTER_EVENT_BEGIN:
         device->told_quarter = 0;
+        device->identity.state = OTTER_IDENTITY_CONFIRMED; /* an earlier rollback is history */
         if (event->total == OTTER_LENGTH_UNKNOWN) {
             device_log(device, "update: begins, length not announced");
         } else {

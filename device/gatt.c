@@ -38,9 +38,10 @@ static const struct otter_gatt_service info_service = {
 static const struct otter_gatt_service info_service_old = {
     .uuid = UUID16(0x180A), .chars = info_chars, .count = 5};
 
+/* A GATT value: the text without its NUL. */
 static size_t put(uint8_t *out, size_t cap, const char *text)
 {
-    size_t len = strlen(text) < cap ? strlen(text) : cap;
+    size_t len = strnlen(text, cap);
 
     memcpy(out, text, len);
     return len;

@@ -7,12 +7,12 @@
 
 #include "host/clock.h"
 
-#define WAIT_MS 60000u  /* default for coming back and confirming */
-#define LEAVE_MS 10000u /* for the device to end the link and restart */
+#define WAIT_MS 60000u /* default for coming back and confirming */
 #define OPEN_MS 10000u
-#define AGAIN_MS 200u /* between two tries to connect, and two questions */
+#define AGAIN_MS 200u  /* between two tries to connect, and two questions */
+#define LEAVE_MS 5000u /* a device whose link failed early may not have restarted yet */
 
-enum answer { RUNS_NEW, RUNS_NEW_UNCONFIRMED, RUNS_OLD, NOT_TOLD };
+enum answer { RUNS_NEW, RUNS_NEW_UNCONFIRMED, RUNS_OLD, AS_BEFORE, NOT_TOLD };
 
 static void enter(struct otter_gatt_update *u, enum otter_target_phase phase)
 {
@@ -38,7 +38,10 @@ static enum answer judge(const struct otter_gatt_update *u)
         snprintf(image + 2 * i, 3, "%02x", u->facts.digest[i]);
     }
     if (strcmp(image, after->image) != 0 || after->state == OTTER_TARGET_STATE_ROLLED_BACK) {
-        return RUNS_OLD;
+        const struct otter_target_device *before = &u->result->before;
+        bool same = strcmp(before->image, after->image) == 0 && before->state == after->state;
+
+        return same ? AS_BEFORE : RUNS_OLD;
     }
     return after->state == OTTER_TARGET_STATE_PENDING ? RUNS_NEW_UNCONFIRMED : RUNS_NEW;
 }
@@ -64,12 +67,13 @@ static void end_not_told(struct otter_gatt_update *u)
     }
 }
 
-/* True when there is nothing left to wait for. */
-static bool conclude(struct otter_gatt_update *u)
+/* True when there is nothing left to wait for. late: no more is to be expected. */
+static bool conclude(struct otter_gatt_update *u, bool late)
 {
     const struct otter_target_device *after = &u->result->after;
+    enum answer answer = judge(u);
 
-    switch (judge(u)) {
+    switch (answer == AS_BEFORE && late ? RUNS_OLD : answer) {
     case RUNS_NEW:
         otter_target_end(u->result, OTTER_TARGET_UPDATED, OTTER_OK, "%s is running and confirmed",
                          after->version[0] != '\0' ? after->version : "the new image");
@@ -84,6 +88,9 @@ static bool conclude(struct otter_gatt_update *u)
         end_not_told(u);
         return true;
     case RUNS_NEW_UNCONFIRMED:
+        enter(u, OTTER_TARGET_CONFIRMING);
+        return false;
+    case AS_BEFORE:
         break;
     }
     return false;
@@ -95,31 +102,31 @@ static void pause_ms(uint32_t ms)
     (void)poll(NULL, 0, (int)ms);
 }
 
-/* The answer has come over a link that the device is about to end. */
-static void wait_for_restart(struct otter_gatt_update *u)
+/* The answer has come over a link that the device is about to end. False: it did not. */
+static bool restarted(struct otter_gatt_update *u, uint32_t start, uint32_t limit)
 {
-    uint32_t start = otter_clock_ms();
+    bool lost = false;
 
-    while (otter_clock_ms() - start < LEAVE_MS && !otter_target_cancelled(u->observer)) {
-        if (u->link.ops->wait(u->link.link, 100) != OTTER_OK) {
-            break;
-        }
+    while (!lost && otter_clock_ms() - start < limit && !otter_target_cancelled(u->observer)) {
+        lost = u->link.ops->wait(u->link.link, AGAIN_MS) != OTTER_OK;
     }
     u->link.ops->close(u->link.link);
+    return lost;
 }
 
 /* Connected again: asks until it has judged its image. False: the link went, or time is over. */
 static bool ask(struct otter_gatt_update *u, uint32_t start, uint32_t limit)
 {
+    uint32_t since = otter_clock_ms();
+
     while (!otter_target_cancelled(u->observer)) {
         if (otter_gatt_identify(u->link, &u->result->after) != OTTER_OK) {
             return false;
         }
         u->result->came_back = true;
-        if (conclude(u)) {
+        if (conclude(u, otter_clock_ms() - since >= LEAVE_MS)) {
             return true;
         }
-        enter(u, OTTER_TARGET_CONFIRMING);
         uint32_t asked = otter_clock_ms();
         while (otter_clock_ms() - asked < AGAIN_MS) {
             if (u->link.ops->wait(u->link.link, AGAIN_MS) != OTTER_OK) {
@@ -127,10 +134,26 @@ static bool ask(struct otter_gatt_update *u, uint32_t start, uint32_t limit)
             }
         }
         if (otter_clock_ms() - start >= limit) {
-            return false;
+            return conclude(u, true);
         }
     }
     return false;
+}
+
+static void end_too_late(struct otter_gatt_update *u, bool gone, uint32_t limit)
+{
+    const char *what = !gone                  ? "the device took the image and did not restart"
+                       : u->result->came_back ? "the device runs the new image, which did not "
+                                                "confirm itself"
+                                              : "the device took the image and did not come back";
+
+    if (otter_target_cancelled(u->observer)) {
+        otter_target_end(u->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_CANCELLED,
+                         "the device took the image; not waited for what became of it");
+    } else {
+        otter_target_end(u->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_TIMEOUT, "%s within %u s",
+                         what, limit / 1000);
+    }
 }
 
 void otter_gatt_wait(struct otter_gatt_update *u, const char *address)
@@ -141,8 +164,8 @@ void otter_gatt_wait(struct otter_gatt_update *u, const char *address)
 
     enter(u, OTTER_TARGET_RESTARTING);
     u->updater.ops = NULL; /* what comes now is not for it */
-    wait_for_restart(u);
-    while (otter_clock_ms() - start < limit && !otter_target_cancelled(u->observer)) {
+    bool gone = restarted(u, start, limit);
+    while (gone && otter_clock_ms() - start < limit && !otter_target_cancelled(u->observer)) {
         if (u->link.ops->open(u->link.link, address, mtu, OPEN_MS) == OTTER_OK) {
             bool over = ask(u, start, limit);
 
@@ -153,17 +176,5 @@ void otter_gatt_wait(struct otter_gatt_update *u, const char *address)
         }
         pause_ms(AGAIN_MS);
     }
-    if (otter_target_cancelled(u->observer)) {
-        otter_target_end(u->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_CANCELLED,
-                         "the device took the image; not waited for what became of it");
-    } else if (u->result->came_back) {
-        otter_target_end(u->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_TIMEOUT,
-                         "the device runs the new image and has not confirmed it within %u s: it "
-                         "goes back to the old one at its next restart",
-                         limit / 1000);
-    } else {
-        otter_target_end(u->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_TIMEOUT,
-                         "the device took the image and did not come back within %u s",
-                         limit / 1000);
-    }
+    end_too_late(u, gone, limit);
 }

@@ -41,6 +41,19 @@ def test_F12_a_self_test_that_fails_while_the_tool_watches(device, image):
     assert job.end()["outcome"] == "rolled-back"
 
 
+def test_a_second_rollback_in_a_row_is_told_too(device, image):
+    d = device("--self-test", "fail")
+    assert update(d.target, image("1.1.0"))["outcome"] == "rolled-back"
+    # It says the same before and after: that takes a while to be sure of.
+    assert update(d.target, image("1.2.0"))["outcome"] == "rolled-back"
+
+
+def test_a_device_that_does_not_restart(device, image):
+    d = device("--restart-delay", "60000")
+    result = update("--timeout", "1", d.target, image("1.1.0"))
+    assert result["exit_code"] == 6 and "did not restart within 1 s" in result["message"]
+
+
 def test_once_tells_a_rollback(device, image):
     d = device("--once", "--self-test", "fail")
     update("--no-wait", d.target, image("1.1.0"))
