@@ -4,40 +4,9 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "proto/identity/words.h"
 
-#define PREFIX "otter/1 "
-#define PREFIX_SIZE (sizeof(PREFIX) - 1)
 #define PROJECT_MAX (sizeof(((struct otter_identity *)0)->project) - 1)
-
-static const char *state_name(enum otter_identity_state state)
-{
-    switch (state) {
-    case OTTER_IDENTITY_CONFIRMED:
-        return "confirmed ";
-    case OTTER_IDENTITY_PENDING:
-        return "pending ";
-    case OTTER_IDENTITY_ROLLED_BACK:
-        return "rolled-back ";
-    }
-    return "";
-}
-
-size_t otter_identity_write(const struct otter_identity *identity, uint8_t *text, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    struct otter_writer w = otter_writer_on(text, size);
-    const char *state = state_name(identity->state);
-
-    otter_write_bytes(&w, PREFIX, PREFIX_SIZE);
-    otter_write_bytes(&w, state, strlen(state));
-    for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
-        otter_write_u8(&w, (uint8_t)digits[identity->image[i] >> 4]);
-        otter_write_u8(&w, (uint8_t)digits[identity->image[i] & 15]);
-    }
-    otter_write_u8(&w, ' ');
-    otter_write_bytes(&w, identity->project, strlen(identity->project));
-    return otter_writer_ok(&w) == OTTER_OK ? size - w.left : 0;
-}
 
 /* Moves past the text when it comes next. */
 static bool skip_text(struct otter_reader *r, const char *text)
@@ -65,7 +34,7 @@ static bool read_state(struct otter_identity *identity, struct otter_reader *r)
         OTTER_IDENTITY_CONFIRMED, OTTER_IDENTITY_PENDING, OTTER_IDENTITY_ROLLED_BACK};
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        if (skip_text(r, state_name(states[i]))) {
+        if (skip_text(r, identity_state_word(states[i]))) {
             identity->state = states[i];
             return true;
         }
@@ -78,7 +47,7 @@ bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, s
     struct otter_reader r = otter_reader_on(text, len);
 
     *identity = (struct otter_identity){0};
-    if (!skip_text(&r, PREFIX) || !read_state(identity, &r)) {
+    if (!skip_text(&r, IDENTITY_PREFIX) || !read_state(identity, &r)) {
         return false;
     }
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
