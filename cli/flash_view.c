@@ -76,7 +76,7 @@ static int read_table(struct call *call, struct flash_view *view)
         return fail(call, EXIT_INVALID, "%s has no partition table at 0x%x%s", view->path,
                     OTTER_TABLE_OFFSET,
                     image ? ": if it is an image, use otter image info"
-                          : ": a dump must begin at address 0 of the flash");
+                          : ": a dump must begin at address 0 of the flash and not be encrypted");
     }
     err = otter_partition_parse(&view->table, view->buf, OTTER_TABLE_SIZE, view->file.size,
                                 otter_md5);

@@ -11,6 +11,8 @@
 #include "otter/partition.h"
 #include "output.h"
 
+#define SECTOR 4096u /* bytes */
+
 struct scanner {
     struct image_scan *scan;
     struct otter_sha256 sha;
@@ -40,8 +42,12 @@ static void scan_feed(struct scanner *s, const uint8_t *data, size_t len)
     struct image_scan *scan = s->scan;
     peek(scan->head, 0, sizeof scan->head, data, scan->file_size, len);
     peek(scan->at_table, OTTER_TABLE_OFFSET, sizeof scan->at_table, data, scan->file_size, len);
-    scan->file_size += len;
     scan->err = otter_image_feed(&scan->image, data, len);
+    if (otter_image_done(&scan->image)) {
+        uint64_t sector = (scan->image.facts.size + SECTOR - 1) / SECTOR * SECTOR;
+        peek(scan->after, sector, sizeof scan->after, data, scan->file_size, len);
+    }
+    scan->file_size += len;
 }
 
 static void scan_end(struct scanner *s)
@@ -324,6 +330,12 @@ static void print_segments(const struct otter_image_facts *facts)
     table_print(&t);
 }
 
+/* Secure Boot v2 puts a signature block into the sector after the image: E7, version 2. */
+static bool is_signed(const struct image_scan *scan)
+{
+    return scan->after[0] == 0xE7 && scan->after[1] == 2;
+}
+
 static void print_chip(const struct otter_image_facts *f)
 {
     bool least = f->min_rev_full != 0, most = has_limit(f->max_rev_full);
@@ -351,7 +363,9 @@ void image_print(const struct image_scan *scan)
         print_field("Description", "none: a second-stage bootloader, or not built by ESP-IDF");
     }
     print_field("Size", "%s", bytes_text(f->size));
-    if (scan->file_size > f->size) {
+    if (is_signed(scan)) {
+        print_field("Signature", "Secure Boot v2, not checked");
+    } else if (scan->file_size > f->size) {
         print_field("After it", "%s that are not part of the image",
                     bytes_text(scan->file_size - f->size));
     }
@@ -371,6 +385,7 @@ int image_judge_file(struct call *call, const char *path, struct image_scan *sca
         image_json(call->json, &scan->image.facts, otter_image_header_known(&scan->image),
                    scan->err);
         json_object_set_new(call->json, "file_size", json_integer((json_int_t)scan->file_size));
+        json_object_set_new(call->json, "signed", json_boolean(is_signed(scan)));
     }
     if (code == EXIT_OK && scan->err) {
         code = fail(call, EXIT_INVALID, "%s", image_fault(path, scan));

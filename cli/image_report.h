@@ -14,6 +14,7 @@ struct image_scan {
     uint64_t file_size;  /* bytes */
     uint8_t head[16];    /* the file's first bytes */
     uint8_t at_table[2]; /* the bytes where a flash has its partition table */
+    uint8_t after[2];    /* the first bytes of the next sector after the image */
 };
 
 /* Reads a whole file through the parser. Returns an exit code: EXIT_OK also for an image that is

@@ -156,6 +156,15 @@ def test_trailing_bytes_are_not_part_of_it(image):
     assert b"1,000 B" in otter("image", "info", image).stdout.replace(b"1000 bytes", b"1,000 B")
 
 
+def test_signature_is_seen(image):
+    assert read_json("image", "info", image)["signed"] is False
+    data = image.read_bytes()
+    data = data.ljust((len(data) + 4095) // 4096 * 4096, b"\xff") + b"\xe7\x02".ljust(4096, b"\0")
+    facts = read_json("image", "info", "-", stdin=data)
+    assert facts["valid"] and facts["signed"] and facts["size"] == os.path.getsize(image)
+    assert b"Secure Boot v2" in otter("image", "info", "-", stdin=data).stdout
+
+
 def test_no_digest_is_not_valid(tmp_path):
     """Byte 23 is not harmless: without the SHA-256 an 8-bit checksum would be all there is."""
     otter("image", "create", "--no-digest", "-o", tmp_path / "a")
