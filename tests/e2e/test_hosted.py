@@ -176,12 +176,15 @@ def test_an_image_of_2_mb(device, image, folder):
     assert d.holds(new)
 
 
-def test_an_image_beyond_the_slot_is_refused_at_the_first_bytes(device, image, folder):
-    old, new = image("1.0.0"), image("1.1.0", size=(3 << 20) + 16)
+# The length is not on the wire, so it is the image's own segment headers that say it: the first one
+# of an image far too large, one of the last where it is a few bytes.
+@pytest.mark.parametrize("size, sent", [(15 << 20, 0), ((3 << 20) + 16, 3 << 20)])
+def test_an_image_beyond_the_slot_is_refused_where_it_says_so(device, image, folder, size, sent):
+    old, new = image("1.0.0"), image("1.1.0", size=size)
     d = device(flash=big_flash(folder, old))
     result = update(d.target, new)
     assert result["exit_code"] == 4 and "does not fit" in result["message"]
-    assert result["sent"] <= 4000
+    assert result["sent"] <= sent
     assert d.runs("1.0.0")
 
 
@@ -215,7 +218,7 @@ class FakeDevice:
     (b"login: ", "bytes came back that are not ESP-Hosted"),
     (b"\x01\x08\x00ctrlResp\x02\xff\xff" + b"A" * 70000, "not ESP-Hosted"),
     (None, "the line to the device is lost"),
-])
+], ids=["nothing", "text", "endless", "gone"])
 def test_a_device_that_answers_nothing_or_garbage(folder, image, answer, sentence):
     fake = FakeDevice(folder, answer)
     result = update(*QUICK, fake.target, image("1.1.0"))
