@@ -11,7 +11,8 @@
 #include "host/clock.h"
 #include "otter/gatt.h"
 
-#define SCRATCH 4096u /* bytes */
+#define SCRATCH 4096u           /* bytes */
+#define TOLD_STEP (64u * 1024u) /* bytes between two lines of progress, without a length */
 
 enum { EXIT_FAILED = 1, EXIT_FLASH_INVALID = 3, EXIT_ROLLED_BACK = 6 };
 
@@ -82,13 +83,19 @@ static void leave(struct device *device, int code)
 static void tell_progress(struct device *device, const struct otter_update_event *event)
 {
     if (event->total == OTTER_LENGTH_UNKNOWN || event->total == 0) {
+        uint32_t step = event->done / TOLD_STEP;
+
+        if (step > device->told) {
+            device_log(device, "update: %u KiB", step * TOLD_STEP / 1024);
+        }
+        device->told = step;
         return;
     }
-    uint8_t quarter = (uint8_t)((uint64_t)event->done * 4u / event->total);
-    if (quarter > device->told_quarter && quarter < 4) {
+    uint32_t quarter = (uint32_t)((uint64_t)event->done * 4u / event->total);
+    if (quarter > device->told && quarter < 4) {
         device_log(device, "update: %u %%", quarter * 25u);
     }
-    device->told_quarter = quarter;
+    device->told = quarter;
 }
 
 static void on_update(void *ctx, const struct otter_update_event *event)
@@ -99,7 +106,7 @@ static void on_update(void *ctx, const struct otter_update_event *event)
 
     switch (event->kind) {
     case OTTER_EVENT_BEGIN:
-        device->told_quarter = 0;
+        device->told = 0;
         device->identity.state = OTTER_IDENTITY_CONFIRMED; /* an earlier rollback is history */
         if (event->total == OTTER_LENGTH_UNKNOWN) {
             device_log(device, "update: begins, length not announced");

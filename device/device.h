@@ -81,7 +81,7 @@ struct device {
     bool testing;          /* a self-test is running */
     bool offered;          /* transports are up */
     bool restart;          /* asked for: the loop does it */
-    uint8_t told_quarter;  /* of the update's progress, in the log */
+    uint32_t told;         /* of the update's progress, in the log: a quarter, or a step */
 
     bool updated; /* an update was taken since the program started */
     bool done;    /* leave the loop */

@@ -334,6 +334,12 @@ static bool send_image(struct otter_gatt_update *u)
     struct otter_source source = {.read = source_read, .ctx = u, .length = (uint32_t)u->len};
 
     enter(u, OTTER_TARGET_STARTING);
+    if (u->observer != NULL && u->observer->detail != NULL) {
+        char line[64];
+
+        snprintf(line, sizeof(line), "%s, ATT MTU %u", u->protocol->name, gatt.mtu);
+        u->observer->detail(u->observer->ctx, line);
+    }
     otter_err err = u->protocol->init(u, &gatt, source);
     if (err != OTTER_OK) {
         u->updater.ops = NULL;

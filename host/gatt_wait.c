@@ -9,7 +9,8 @@
 
 #define WAIT_MS 60000u /* default for coming back and confirming */
 #define OPEN_MS 10000u
-#define AGAIN_MS 200u  /* between two tries to connect, and two questions */
+#define AGAIN_MS 200u  /* between two questions, and at most between two tries to connect */
+#define FIRST_MS 20u   /* between the first two tries */
 #define LEAVE_MS 5000u /* a device whose link failed early may not have restarted yet */
 
 enum answer { RUNS_NEW, RUNS_NEW_UNCONFIRMED, RUNS_OLD, AS_BEFORE, NOT_TOLD };
@@ -165,6 +166,7 @@ void otter_gatt_wait(struct otter_gatt_update *u, const char *address)
     enter(u, OTTER_TARGET_RESTARTING);
     u->updater.ops = NULL; /* what comes now is not for it */
     bool gone = restarted(u, start, limit);
+    uint32_t pause = FIRST_MS;
     while (gone && otter_clock_ms() - start < limit && !otter_target_cancelled(u->observer)) {
         if (u->link.ops->open(u->link.link, address, mtu, OPEN_MS) == OTTER_OK) {
             bool over = ask(u, start, limit);
@@ -174,7 +176,8 @@ void otter_gatt_wait(struct otter_gatt_update *u, const char *address)
                 return;
             }
         }
-        pause_ms(AGAIN_MS);
+        pause_ms(pause);
+        pause = pause * 2 < AGAIN_MS ? pause * 2 : AGAIN_MS;
     }
     end_too_late(u, gone, limit);
 }
