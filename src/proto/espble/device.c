@@ -21,7 +21,8 @@
 
 #define IDLE_MS 60000u /* clients wait 30 s for an answer before they give up */
 #define RESTART_MS 500u
-#define SPOILED 0x200u /* no packet has this number, nor the one before it */
+#define PROGRESS_LEN 2u /* per cent, then hundredths of one */
+#define SPOILED 0x200u  /* no packet has this number, nor the one before it */
 
 #define AS_ENUM(name, text) name,
 enum state { ESPBLE_DEVICE_STATES(AS_ENUM) };
@@ -29,6 +30,11 @@ enum event { ESPBLE_DEVICE_EVENTS(AS_ENUM) };
 #undef AS_ENUM
 
 /* ---- answers ------------------------------------------------------------------------------- */
+
+static bool from_owner(const struct otter_espble_device *d, uint16_t conn)
+{
+    return d->answer && conn == d->owner;
+}
 
 static otter_err send_value(struct otter_espble_device *d, uint16_t conn, uint32_t chr,
                             const uint8_t *data, size_t len)
@@ -53,11 +59,6 @@ static otter_err send_answer(struct otter_espble_device *d, uint16_t conn,
     }
     otter_espble_seal(&frame, bytes);
     return send_value(d, conn, answer.chr, bytes, sizeof bytes);
-}
-
-static bool from_owner(const struct otter_espble_device *d, uint16_t conn)
-{
-    return d->answer && conn == d->owner;
 }
 
 /* Sends what waits; false when the link has no room for all of it. */
@@ -109,11 +110,10 @@ static void tell_command(struct otter_espble_device *d, enum espble_command comm
 static void reject(struct otter_espble_device *d, uint16_t conn, uint16_t command,
                    uint16_t crc_init)
 {
-    struct otter_espble_answer answer = {OTTER_ESPBLE_COMMAND_CHAR, command, ESPBLE_REJECT};
-
     if (from_owner(d, conn)) {
-        tell(d, answer.chr, command, ESPBLE_REJECT);
+        tell(d, OTTER_ESPBLE_COMMAND_CHAR, command, ESPBLE_REJECT);
     } else {
+        struct otter_espble_answer answer = {OTTER_ESPBLE_COMMAND_CHAR, command, ESPBLE_REJECT};
         (void)!send_answer(d, conn, answer, 0, crc_init);
     }
 }
@@ -137,17 +137,15 @@ static otter_err take_start(void *machine, void *arg)
     struct otter_espble_device *d = machine;
     const struct espble_frame *start = arg;
 
+    memset(&d->wanted, 0,
+           offsetof(struct otter_espble_device, touched_ms) -
+               offsetof(struct otter_espble_device, wanted));
     d->length = start_length(start);
     d->sectors = otter_espble_sectors(d->length);
     d->crc_init = start->crc_init;
-    d->wanted = 0;
-    d->written = 0;
-    d->told = 0;
-    d->step = 0;
-    d->refused = 0;
+    d->crc = d->crc_init;
     d->percent = UINT8_MAX;
     d->outbox_count = 0;
-    restart_sector(d);
     return OTTER_OK;
 }
 
@@ -353,7 +351,7 @@ static enum otter_att on_command(struct otter_espble_device *d, uint16_t conn, c
     if (d->state == IDLE) {
         d->crc_init = frame.crc_init;
     }
-    if (good && frame.word[0] == ESPBLE_START && sectors >= 1 && sectors <= ESPBLE_SECTORS_MAX) {
+    if (good && frame.word[0] == ESPBLE_START && sectors - 1 < ESPBLE_SECTORS_MAX) {
         err = run(d, START, &frame);
     } else if (good && frame.word[0] == ESPBLE_STOP) {
         err = run(d, STOP, &frame);
@@ -368,11 +366,12 @@ static enum otter_att on_packet(struct otter_espble_device *d, uint16_t conn, co
                                 size_t len)
 {
     struct espble_packet packet;
+    otter_err err = otter_espble_packet(&packet, data, len);
 
-    if (otter_espble_packet(&packet, data, len) != OTTER_OK) {
+    if (err != OTTER_OK) {
         return OTTER_ATT_INVALID_LENGTH;
     }
-    otter_err err = from_owner(d, conn) ? run(d, PACKET, &packet) : OTTER_ERR_REFUSED;
+    err = from_owner(d, conn) ? run(d, PACKET, &packet) : OTTER_ERR_REFUSED;
     if (err != OTTER_ERR_REFUSED) {
         return err == OTTER_ERR_BUSY ? OTTER_ATT_HOLD : OTTER_ATT_OK;
     }
@@ -394,43 +393,37 @@ static enum otter_att on_write(void *service, uint16_t conn, uint8_t id, const u
         }
         return OTTER_ATT_OK;
     }
-    if (d->state == IDLE && !from_owner(d, conn)) {
+    if (!from_owner(d, conn) && d->state == IDLE) {
         d->owner = conn;
         d->answer = true;
         d->outbox_count = 0;
     }
-    d->touched |= from_owner(d, conn) && d->state != SELECTED;
+    if (from_owner(d, conn) && d->state != SELECTED) {
+        d->touched = true;
+    }
     return id == OTTER_ESPBLE_COMMAND_CHAR ? on_command(d, conn, data, len)
                                            : on_packet(d, conn, data, len);
 }
 
-static void progress(const struct otter_espble_device *d, uint8_t out[2])
-{
-    uint32_t done = d->sectors > 0 ? d->written * 10000 / d->sectors : 0;
-
-    out[0] = (uint8_t)(done / 100);
-    out[1] = (uint8_t)(done % 100);
-}
-
 static size_t on_read(void *service, uint8_t id, uint8_t *out, size_t cap)
 {
-    uint8_t value[2];
-    size_t n = cap < sizeof value ? cap : sizeof value;
+    const struct otter_espble_device *d = service;
+    uint32_t done = d->sectors > 0 ? d->written * 10000 / d->sectors : 0;
 
-    if (id != OTTER_ESPBLE_PROGRESS) {
+    if (id != OTTER_ESPBLE_PROGRESS || cap < PROGRESS_LEN) {
         return 0;
     }
-    progress(service, value);
-    memcpy(out, value, n);
-    return n;
+    out[0] = (uint8_t)(done / 100);
+    out[1] = (uint8_t)(done % 100);
+    return PROGRESS_LEN;
 }
 
 /* At every whole per cent, when nothing more important waits. */
 static void notify_progress(struct otter_espble_device *d)
 {
-    uint8_t value[2];
+    uint8_t value[PROGRESS_LEN];
 
-    progress(d, value);
+    (void)on_read(d, OTTER_ESPBLE_PROGRESS, value, sizeof value);
     if (d->answer && d->state != IDLE && value[0] != d->percent &&
         send_value(d, d->owner, OTTER_ESPBLE_PROGRESS, value, sizeof value) == OTTER_OK) {
         d->percent = value[0];

@@ -28,13 +28,13 @@ const struct otter_gatt_service otter_espble_service = {
 
 void otter_espble_seal(const struct espble_frame *frame, uint8_t out[OTTER_ESPBLE_COMMAND])
 {
-    struct otter_writer w = otter_writer_on(out, OTTER_ESPBLE_COMMAND);
-
-    for (int i = 0; i < 4; i++) {
-        otter_write_u16(&w, frame->word[i]);
+    for (uint32_t i = 0; i < OTTER_ESPBLE_COMMAND; i++) {
+        uint16_t word = i / 2 < 4 ? frame->word[i / 2] : 0;
+        out[i] = (uint8_t)(i % 2 == 0 ? word : word >> 8);
     }
-    otter_write_fill(&w, 0, CHECKED_BYTES - sizeof frame->word);
-    otter_write_u16(&w, otter_crc16(frame->crc_init, out, CHECKED_BYTES));
+    uint16_t crc = otter_crc16(frame->crc_init, out, CHECKED_BYTES);
+    out[CHECKED_BYTES] = (uint8_t)crc;
+    out[CHECKED_BYTES + 1] = (uint8_t)(crc >> 8);
 }
 
 otter_err otter_espble_open(struct espble_frame *frame, const uint8_t *data, size_t len)
@@ -74,16 +74,4 @@ otter_err otter_espble_packet(struct espble_packet *packet, const uint8_t *data,
         packet->crc = otter_read_u16(&r);
     }
     return otter_reader_ok(&r) == OTTER_OK ? OTTER_OK : OTTER_ERR_LENGTH;
-}
-
-uint32_t otter_espble_sectors(uint32_t length)
-{
-    return length / OTTER_ESPBLE_SECTOR + (length % OTTER_ESPBLE_SECTOR != 0);
-}
-
-uint32_t otter_espble_sector_len(uint32_t length, uint32_t sector)
-{
-    uint32_t left = length - sector * OTTER_ESPBLE_SECTOR;
-
-    return left < OTTER_ESPBLE_SECTOR ? left : OTTER_ESPBLE_SECTOR;
 }

@@ -69,7 +69,16 @@ OTTER_CHECKED otter_err otter_espble_packet(struct espble_packet *packet, const 
                                             size_t len);
 
 /* How many sectors length bytes of firmware make, and how many bytes one of them has. */
-uint32_t otter_espble_sectors(uint32_t length);
-uint32_t otter_espble_sector_len(uint32_t length, uint32_t sector);
+static inline uint32_t otter_espble_sectors(uint32_t length)
+{
+    return length / OTTER_ESPBLE_SECTOR + (length % OTTER_ESPBLE_SECTOR != 0);
+}
+
+static inline uint32_t otter_espble_sector_len(uint32_t length, uint32_t sector)
+{
+    uint32_t left = length - sector * OTTER_ESPBLE_SECTOR;
+
+    return left < OTTER_ESPBLE_SECTOR ? left : OTTER_ESPBLE_SECTOR;
+}
 
 #endif
