@@ -311,6 +311,13 @@ static bool judge_transfer(struct otter_gatt_update *u)
                          status->done, status->total);
         return false;
     default:
+        if (otter_target_cancelled(u->observer)) {
+            otter_target_end(u->result, OTTER_TARGET_FAILED, OTTER_ERR_CANCELLED,
+                             "stopped at once after %u of %u bytes; the device was not told, it "
+                             "keeps its firmware",
+                             status->done, status->total);
+            return false;
+        }
         otter_target_end(u->result, OTTER_TARGET_LINK_FAILED, status->result,
                          "after %u of %u bytes: %s; the device keeps its firmware", status->done,
                          status->total, otter_err_text(status->result));

@@ -2,10 +2,11 @@
 """Whole updates: otter against otter-device."""
 import json
 import os
+import subprocess
 
 import pytest
 
-from lab import Device, Update, otter, update
+from lab import OTTER, PATIENCE, Device, Update, otter, update
 
 FIRMWARE = os.environ.get(
     "OTTER_FIRMWARE", os.path.join(os.path.dirname(__file__), "../../../shared/firmware"))
@@ -79,6 +80,24 @@ def test_flash_and_link_as_slow_as_real_ones(device, image):
     result = update(d.target, image("1.1.0", size=40_000))
     assert result["outcome"] == "updated"
     assert result["send_seconds"] > 0.5
+    assert d.runs("1.1.0")
+
+
+@pytest.mark.parametrize("window", [1, 4, 16])
+def test_B15_flash_slower_than_the_link(device, image, window):
+    d = device("--flash-speed", "real", "--window", window)
+    new = image("1.1.0", size=50_000)
+    result = update(d.target, new)
+    assert result["outcome"] == "updated" and result["resent"] == 0
+    assert d.holds(new)
+
+
+def test_standard_input(device, image):
+    d = device()
+    with open(image("1.1.0"), "rb") as file:
+        result = subprocess.run([OTTER, "update", d.target, "-"], stdin=file, check=False,
+                                capture_output=True, timeout=PATIENCE)
+    assert result.returncode == 0, result.stderr
     assert d.runs("1.1.0")
 
 
