@@ -58,7 +58,9 @@ static void on_phase(void *ctx, enum otter_target_phase phase)
         return;
     }
     end_bar(report);
-    if (phase == OTTER_TARGET_RESTARTING) {
+    if (phase == OTTER_TARGET_STARTING) {
+        progress_start(&report->progress, "Sending", 0, false); /* the clock runs from here */
+    } else if (phase == OTTER_TARGET_RESTARTING) {
         fputs("The device took it and restarts.\n", stderr);
     } else if (phase == OTTER_TARGET_CONFIRMING) {
         fputs("It is back and tests its new firmware.\n", stderr);
@@ -93,9 +95,12 @@ static void on_progress(void *ctx, uint32_t done, uint32_t total)
     struct update_report *report = ctx;
     bool known = total != OTTER_LENGTH_UNKNOWN && total > 0;
 
+    if (report->verbose && !report->json) {
+        return; /* packets tell it */
+    }
     if (!report->json) {
         if (!report->moving) {
-            progress_start(&report->progress, "Sending", known ? total : 0, false);
+            report->progress.total = known ? total : 0;
             report->moving = true;
         }
         progress_step(&report->progress, done);
@@ -125,7 +130,6 @@ static void on_detail(void *ctx, const char *line)
     if (report->json) {
         print_event(report, "detail", json_pack("{s:o}", "line", json_text(line)));
     } else {
-        end_bar(report);
         fprintf(stderr, "  %s\n", safe(line));
     }
 }
