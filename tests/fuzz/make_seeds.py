@@ -191,7 +191,48 @@ def identity_seeds():
     save("identity", "other", b"v1.0.0")
 
 
+# --- ESP-Hosted ---------------------------------------------------------------------------------
+
+
+def frame(message, endpoint=b"ctrlResp", length=None):
+    return b"\x01\x08\x00" + endpoint + b"\x02" + \
+        struct.pack("<H", len(message) if length is None else length) + message
+
+
+def in_steps(data):
+    return b"".join(bytes([len(data[i:i + 0xEF])]) + data[i:i + 0xEF]
+                    for i in range(0, len(data), 0xEF))
+
+
+BEGIN = frame(b"\x08\x01\x10\x74\x18\x05\xa2\x07\x00")
+WRITE = frame(b"\x08\x01\x10\x75\x18\x06\xaa\x07\x05\x0a\x03abc")
+END = frame(b"\x10\x76\x18\x07")
+VERSION = frame(b"\x08\x01\x10\x7b\x18\x08\xda\x07\x00")
+EVENT = frame(b"\x08\x03\x10\xad\x02\xea\x12\x00", b"ctrlEvnt")
+# answers to the host's first request, which has uid 2^31 - 2
+BEGUN = frame(b"\x08\x02\x10\xd8\x01\x18\xfe\xff\xff\xff\x07\xc2\x0d\x00")
+TOLD = frame(b"\x08\x02\x10\xdf\x01\x18\xfe\xff\xff\xff\x07\xfa\x0d\x0a\x12\x04name\x18\x01\x38\x05")
+
+
+def hosted_seeds():
+    head = struct.pack("<HI", 4096, 7)
+    save("hosted_wire", "requests", head + BEGIN + WRITE + END + VERSION)
+    save("hosted_wire", "answers", head + EVENT + BEGUN + TOLD)
+    save("hosted_wire", "garbage", head + b"login: \x01\x08\x01" + WRITE + b"\x01\x01" + END)
+    save("hosted_wire", "lengths", head + frame(b"", length=0) + frame(b"A" * 70, length=65535) +
+         frame(b"x") + WRITE)
+    save("hosted_wire", "small-room", struct.pack("<HI", 64, 7) + frame(b"A" * 65) + WRITE)
+    save("hosted_device", "update", b"\x00\x00\x00\x01" + b"\xf1" + b"\xf0\xa0\x0f" * 3 + b"\xf2\xf4\x0d")
+    save("hosted_device", "stream", b"\x00\x00\x00\x02" + in_steps(BEGIN + WRITE + WRITE + END + VERSION))
+    save("hosted_device", "sizes", b"\x00\x00\x00\x03" + b"\xf1\xf0\x00\x00\xf0\xa1\x0f\xf0\xe8\xfd")
+    save("hosted_device", "silence", b"\x00\x00\x00\x04" + b"\xf6\xf1\xf0\x10\x00\xf5\xf4\x1f\xf3")
+    save("hosted_host", "answers", b"\xf0" + in_steps(EVENT + BEGUN) + b"\xf1\xf6\x00\xf2\xf6\x03")
+    save("hosted_host", "version", b"\xf3" + in_steps(TOLD))
+    save("hosted_host", "times-out", b"\xf0\x05hello\xf4\xf4\xf4\xf0\xf5\xf0")
+
+
 if __name__ == "__main__":
+    hosted_seeds()
     att_seeds()
     identity_seeds()
     image_seeds()
