@@ -169,7 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .restart_ctx = &t,
     };
     FUZZ_HOLDS(otter_hosted_device_init(&t.device, &config) == OTTER_OK);
-    while (r.left > 0) {
+    while (r.left > 0 && !r.bad) {
         uint8_t step = otter_read_u8(&r);
 
         if (step >= 0xF0) {

@@ -71,16 +71,16 @@ static void answer(struct target *t, uint8_t code)
         .resp = code,
         .has_payload = true,
     };
-    bool waiting = t->host.state == OTTER_HOSTED_HOST_WAITING;
+    /* In the middle of a frame it would be taken for the rest of that. */
+    bool taken = t->host.state == OTTER_HOSTED_HOST_WAITING &&
+                 !otter_hosted_decoder_inside(&t->host.decoder);
     uint8_t frame[128];
     size_t used;
 
     FUZZ_HOLDS(otter_hosted_encode(&m, frame, sizeof(frame), &used) == OTTER_OK);
     feed(t, frame, used);
-    /* Unless it was taken for the rest of an unfinished frame. */
-    if (waiting && t->host.state == OTTER_HOSTED_HOST_IDLE) {
-        FUZZ_HOLDS(t->host.result == (code == 0 ? OTTER_OK : OTTER_ERR_REFUSED));
-    }
+    FUZZ_HOLDS(!taken || (t->host.state == OTTER_HOSTED_HOST_IDLE &&
+                          t->host.result == (code == 0 ? OTTER_OK : OTTER_ERR_REFUSED)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     t.now = 0;
     FUZZ_HOLDS(otter_hosted_host_init(&t.host, &config) == OTTER_OK);
-    while (r.left > 0) {
+    while (r.left > 0 && !r.bad) {
         uint8_t step = otter_read_u8(&r);
 
         if (step < 0xF0) {

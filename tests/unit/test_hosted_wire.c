@@ -2,10 +2,12 @@
 /* ESP-Hosted: frames and messages, and the host half's reaction to what a device may answer. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "proto/hosted/device_rows.h"
 #include "proto/hosted/host.h"
 
 #define HEAD                                                                                       \
@@ -368,6 +370,35 @@ static void host_makes_one_request_at_a_time(void **state)
                      OTTER_OK);
 }
 
+/* docs/protocols/hosted.md shows the rows that the code runs by, all of them and in order. */
+static void the_page_shows_the_table(void **state)
+{
+#define PAGE_ROW(s, e, act, n, f) {#s, #e, #act, #n, #f},
+    static const char *const rows[][5] = {OTTER_HOSTED_DEVICE_ROWS(PAGE_ROW)};
+    static char page[32768];
+    FILE *file = fopen("../docs/protocols/hosted.md", "r"); /* tests run in the build folder */
+
+    assert_non_null(file);
+    page[fread(page, 1, sizeof(page) - 1, file)] = '\0';
+    fclose(file);
+    const char *at = strstr(page, "| state | event | action |");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *action = strcmp(rows[i][2], "nothing") == 0 ? "\xE2\x80\x94" : rows[i][2];
+        char line[200];
+
+        snprintf(line, sizeof(line), "| %s | %s | %s | %s | %s |\n", rows[i][0], rows[i][1], action,
+                 rows[i][3], rows[i][4]);
+        for (char *c = line; *c != '\0'; c++) {
+            *c = *c == '_' ? ' ' : *c;
+        }
+        assert_non_null(at);
+        at = strstr(at, line);
+        if (at == NULL) {
+            fail_msg("not there, or not in order: %s", line);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +414,7 @@ int main(void)
         cmocka_unit_test(host_tells_a_refusal),
         cmocka_unit_test(host_tells_silence_from_garbage),
         cmocka_unit_test(host_makes_one_request_at_a_time),
+        cmocka_unit_test(the_page_shows_the_table),
     };
 
     return cmocka_run_group_tests_name("hosted wire", tests, NULL, NULL);
