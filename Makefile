@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-unit check-powerloss build fuzz footprint coverage format install \
+.PHONY: help demo check check-unit check-powerloss build fuzz bench-hosted footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -40,6 +40,9 @@ build: ## build the library, the tools and the tests into $(BUILD)
 
 fuzz: ## fuzz every parser, FUZZ_TIME seconds each (FUZZ_TARGET=name for one)
 	@scripts/fuzz --time $(FUZZ_TIME) $(FUZZ_TARGET)
+
+bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, a 921600-baud line
+	@$(BUILD)/bench/bench-hosted
 
 footprint: ## size, RAM and stack of the device library on a 32-bit RISC-V, against the budget
 	@scripts/footprint
