@@ -334,7 +334,7 @@ static enum otter_att write_attribute(struct otter_att_server *server,
     if (a->kind != VALUE || (a->chr->props & needed) == 0) {
         return OTTER_ATT_WRITE_NOT_PERMITTED;
     }
-    if (pdu->len > OTTER_GATT_VALUE_MAX) {
+    if (pdu->len > OTTER_GATT_WRITE_MAX) {
         return OTTER_ATT_INVALID_LENGTH;
     }
     return a->mount->ops->write(a->mount->service, server->conn, a->chr->id, pdu->value, pdu->len);

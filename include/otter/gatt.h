@@ -28,6 +28,7 @@ extern "C" {
 #define OTTER_GATT_MTU_MIN 23u
 #define OTTER_GATT_MTU_MAX 517u
 #define OTTER_GATT_VALUE_MAX 512u /* longest attribute value, bytes */
+#define OTTER_GATT_WRITE_MAX 514u /* longest write: clients in the field fill an MTU of 517 */
 
 /* What poll() returns when nothing is due: call again after the next event. */
 #define OTTER_GATT_NEVER UINT32_MAX

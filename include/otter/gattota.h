@@ -37,7 +37,7 @@ struct otter_gattota_device_config {
     struct otter_gatt_server server;
     struct otter_gatt_app app;
     uint8_t *buf;        /* packets on their way to flash, the caller's */
-    uint16_t buf_size;   /* bytes, OTTER_GATT_VALUE_MAX at least; 4096 is sensible */
+    uint16_t buf_size;   /* bytes, OTTER_GATT_WRITE_MAX at least; 4096 is sensible */
     bool field_uuid;     /* mount otter_gattota_service_field */
     uint32_t idle_ms;    /* an owner silent for so long is taken for gone; 0: 60,000 */
     uint32_t restart_ms; /* from the last answer to the restart; 0: 500, as documented */

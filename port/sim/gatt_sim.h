@@ -35,7 +35,7 @@ struct otter_sim_pdu {
     uint8_t kind;
     uint8_t id;
     uint8_t att;
-    uint8_t data[OTTER_GATT_VALUE_MAX];
+    uint8_t data[OTTER_GATT_WRITE_MAX];
 };
 
 struct otter_sim_queue {

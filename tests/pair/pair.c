@@ -170,6 +170,9 @@ bool pair_fresh_attempt(struct pair *p)
     p->slot.fail_write = 0;
     p->slot.fail_erase = 0;
     p->slot.fail_begin = false;
+    for (int i = 0; i < OTTER_ESPBLE_CHARS; i++) {
+        p->sim.cccd[i] = OTTER_GATT_CCCD_NOTIFY;
+    }
     pair_connect_host(p);
     pair_update(p);
     return pair_status(p)->result == OTTER_OK && pair_status(p)->answered && pair_new(p);
@@ -190,9 +193,12 @@ void pair_write(struct pair *p, uint8_t id, bool request, const void *data, size
     struct otter_gatt_client client = otter_gatt_sim_client(&p->sim);
     unsigned responses = p->responses;
 
-    while (client.write(client.ctx, id, request, data, len) == OTTER_ERR_AGAIN) {
+    otter_err err;
+
+    while ((err = client.write(client.ctx, id, request, data, len)) == OTTER_ERR_AGAIN) {
         must(step(p, p->sim.now_us + 60000000u), "the link never has room");
     }
+    must(err == OTTER_OK || !p->sim.connected, "the link takes no write of that length");
     while (request && p->sim.connected && p->responses == responses &&
            step(p, p->sim.now_us + 60000000u)) {
     }

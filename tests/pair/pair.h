@@ -38,7 +38,7 @@ struct pair {
     struct otter_gattota_host gattota_host;
 
     /* a client that is the test: what it was told last */
-    uint8_t value[OTTER_SIM_CHARS][OTTER_GATT_VALUE_MAX];
+    uint8_t value[OTTER_SIM_CHARS][OTTER_GATT_WRITE_MAX];
     size_t value_len[OTTER_SIM_CHARS];
     unsigned values[OTTER_SIM_CHARS]; /* how many came */
     unsigned responses;

@@ -51,7 +51,7 @@ static void shape(struct pair *p, enum pair_protocol protocol, uint32_t seed)
         p->sim.cccd[i] = cccd;
     }
     p->espble_config.window = (uint8_t)(1 + pick(&r, PAIR_WINDOW_MAX));
-    p->gattota_config.buf_size = (uint16_t)(512 + pick(&r, 4096));
+    p->gattota_config.buf_size = (uint16_t)(514 + pick(&r, 4096));
 
     struct otter_gatt_host_config host = p->espble_host_config.gatt;
     host.mtu = mtus[pick(&r, sizeof mtus / sizeof mtus[0])];

@@ -275,7 +275,7 @@ otter_err otter_gattota_device_init(struct otter_gattota_device *device,
                                     const struct otter_gattota_device_config *config)
 {
     if (config->sink.ops == NULL || config->server.send == NULL || config->app.restart == NULL ||
-        config->buf == NULL || config->buf_size < OTTER_GATT_VALUE_MAX) {
+        config->buf == NULL || config->buf_size < OTTER_GATT_WRITE_MAX) {
         return OTTER_ERR_ARG;
     }
     memset(device, 0, sizeof *device);
