@@ -392,6 +392,7 @@ void device_restart(void *ctx)
 
     if (!device->restart) {
         device->updated = true;
+        device->reported = false;
         device->restart = true;
         device_log(device, "update: restarting");
     }

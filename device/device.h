@@ -20,6 +20,8 @@
 #include "port/linux/flash_file.h"
 #include "port/sim/bootloader.h"
 
+#define DEVICE_ROOTS_MAX 8u
+
 struct transport;
 
 enum self_test { SELF_TEST_PASS, SELF_TEST_FAIL, SELF_TEST_CRASH, SELF_TEST_HANG };
@@ -56,6 +58,13 @@ struct device_options {
     bool not_older;        /* refuse versions below the running one */
     bool espble, gattota;  /* services offered */
     unsigned legacy;       /* enum legacy, or-ed */
+
+    const char *device_id;                /* fuota; NULL: the name */
+    const char *cacert[DEVICE_ROOTS_MAX]; /* fuota: roots that are trusted; none: the system's */
+    size_t cacert_count;
+    const char *login;   /* fuota: file with credentials; NULL: from the environment */
+    uint32_t poll_ms;    /* fuota: from one check to the next */
+    uint32_t backoff_ms; /* fuota: after a failure; 0: the protocol's */
 };
 
 struct device {
@@ -83,8 +92,9 @@ struct device {
     bool restart;          /* asked for: the loop does it */
     uint32_t told;         /* of the update's progress, in the log: a quarter, or a step */
 
-    bool updated; /* an update was taken since the program started */
-    bool done;    /* leave the loop */
+    bool updated;  /* an update was taken since the program started */
+    bool reported; /* what became of it was told to the update server */
+    bool done;     /* leave the loop */
     int exit_code;
 };
 

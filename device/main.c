@@ -44,6 +44,11 @@ enum option_id {
     OPT_NOT_OLDER,
     OPT_SERVICES,
     OPT_LEGACY,
+    OPT_DEVICE_ID,
+    OPT_POLL,
+    OPT_BACKOFF,
+    OPT_CACERT,
+    OPT_LOGIN,
     OPT_TRANSPORT, /* and above: the transport types, in order */
 };
 
@@ -77,6 +82,11 @@ static const struct {
     {"legacy", "LIST", OPT_LEGACY,
      "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
      "no-identity, no-device-info"},
+    {"device-id", "TEXT", OPT_DEVICE_ID, "fuota: the device's id on the server (its name)"},
+    {"poll", "TIME", OPT_POLL, "fuota: from one check to the next: 500ms, 5s, 10m, 1h (1h)"},
+    {"backoff", "TIME", OPT_BACKOFF, "fuota: after a failure, doubled after each more (5s)"},
+    {"cacert", "FILE", OPT_CACERT, "fuota: trust the roots in FILE, no others; can be repeated"},
+    {"login", "FILE", OPT_LOGIN, "fuota: credentials, NAME:PASSWORD (environment: OTTER_LOGIN)"},
     {"version", NULL, OPT_VERSION, "print the version"},
     {"help", NULL, OPT_HELP, "print this"},
 };
@@ -87,7 +97,7 @@ static void print_help(void)
 {
     const struct transport_type *type;
 
-    puts("Usage: otter-device --flash FILE (--att PATH | --hosted PATH) [OPTION]...\n"
+    puts("Usage: otter-device --flash FILE (--att PATH | --hosted PATH | --fuota URL) [OPTION]...\n"
          "A virtual ESP32 that takes firmware updates.\n");
     for (size_t i = 0; (type = transport_type_at(i)) != NULL; i++) {
         printf("  --%s %-*s %s\n", type->option, (int)(20 - strlen(type->option)), type->argument,
@@ -123,6 +133,26 @@ static uint32_t number(const char *option, const char *text, uint32_t min, uint3
         usage("--%s is a number from %u to %u, not \"%s\"", option, min, max, text);
     }
     return (uint32_t)value;
+}
+
+/* "500ms", "5s", "10m", "1h" as milliseconds. */
+static uint32_t duration(const char *option, const char *text)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    char *end;
+
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (errno == 0 && end != text && *text != '-' && strcmp(end, units[i].unit) == 0 &&
+            value > 0 && value <= 86400000u / units[i].ms) {
+            return (uint32_t)value * units[i].ms;
+        }
+    }
+    usage("--%s is a time such as 500ms, 5s, 10m or 1h, a day at most, not \"%s\"", option, text);
 }
 
 static unsigned word_of(const char *option, const char *text, const char *const *words)
@@ -245,6 +275,25 @@ static void take_option(struct device_options *options, int id, const char *valu
     case OPT_LEGACY:
         options->legacy = words_of("legacy", value, legacies);
         break;
+    case OPT_DEVICE_ID:
+        options->device_id = value;
+        break;
+    case OPT_POLL:
+        options->poll_ms = duration("poll", value);
+        break;
+    case OPT_BACKOFF:
+        options->backoff_ms = duration("backoff", value);
+        break;
+    case OPT_CACERT:
+        if (options->cacert_count == DEVICE_ROOTS_MAX) {
+            usage("--cacert can be given %u times; a file may hold several roots",
+                  DEVICE_ROOTS_MAX);
+        }
+        options->cacert[options->cacert_count++] = value;
+        break;
+    case OPT_LOGIN:
+        options->login = value;
+        break;
     case OPT_TRANSPORT:
         break;
     }
@@ -307,7 +356,7 @@ static bool create_transports(struct device *device, const char *const arguments
         device->transports = t;
     }
     if (count == 0) {
-        usage("no way in: give --att PATH or --hosted PATH");
+        usage("no way in: give --att PATH, --hosted PATH or --fuota URL");
     }
     return true;
 }
@@ -393,6 +442,7 @@ int main(int argc, char **argv)
         .window = 4,
         .espble = true,
         .gattota = true,
+        .poll_ms = 3600000,
     };
 
     read_options(argc, argv, &options, arguments);

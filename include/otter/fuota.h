@@ -93,7 +93,8 @@ struct otter_fuota_config {
     const char *device_id;   /* any text; escaped here */
     const char *version;     /* that runs now */
     uint32_t poll_ms;        /* from one check to the next; default OTTER_FUOTA_NEVER: only when
-                                otter_fuota_check() is called. Spread by a tenth either way */
+                                otter_fuota_check() is called. Spread by a tenth either way. What
+                                the server says (Otter-Poll) goes before it */
     uint32_t backoff_ms;     /* after the first failure; default 5,000. Doubled after each more */
     uint32_t backoff_max_ms; /* default 3,600,000. Also the longest Retry-After that is honoured */
     uint32_t check_ms;       /* an answer to a check takes at most this; default 30,000 */
@@ -124,6 +125,7 @@ struct otter_fuota_head {
     uint32_t retry_s;   /* Retry-After, when given in seconds */
     int64_t retry_date; /* Retry-After, when given as a date: seconds since 1970; 0: not */
     int64_t date;       /* Date, likewise */
+    uint32_t poll_s;    /* Otter-Poll: seconds from one check to the next; 0: not given */
     uint16_t status;
     bool bad; /* a header that matters and makes no sense */
     bool has_range;
@@ -169,6 +171,9 @@ OTTER_CHECKED otter_err otter_fuota_init(struct otter_fuota *f,
 
 /* Checks now instead of later; while an attempt runs, once it is over. */
 void otter_fuota_check(struct otter_fuota *f);
+
+/* True between two attempts: nothing is under way. */
+bool otter_fuota_is_idle(const struct otter_fuota *f);
 
 /* Does one bounded step and says what to do next. *wait_ms is set for OTTER_FUOTA_WAIT. */
 OTTER_CHECKED enum otter_fuota_do otter_fuota_poll(struct otter_fuota *f, uint32_t now_ms,

@@ -240,6 +240,10 @@ static void conclude(struct otter_fuota *f, otter_err err, uint32_t now)
     uint32_t poll = f->config.poll_ms;
     uint32_t wait;
 
+    if (poll != OTTER_FUOTA_NEVER && f->head.poll_s != 0) {
+        poll = f->head.poll_s * 1000;
+    }
+
     close_sink(f);
     f->result = (uint8_t)result_of(f, err);
     if (err == OTTER_OK) {
@@ -307,6 +311,11 @@ otter_err otter_fuota_init(struct otter_fuota *f, const struct otter_fuota_confi
 void otter_fuota_check(struct otter_fuota *f)
 {
     f->wanted = true;
+}
+
+bool otter_fuota_is_idle(const struct otter_fuota *f)
+{
+    return f->state == OTTER_FUOTA_IDLE;
 }
 
 static enum otter_fuota_do ask(struct otter_fuota *f, uint32_t now)

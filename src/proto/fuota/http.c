@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define POLL_S_MAX 604800u /* a week: a slip of the server must not silence a device for good */
+
 /* Moves past a decimal number and the text that must follow it. */
 static bool number(const char **s, uint32_t *n, const char *then)
 {
@@ -124,6 +126,15 @@ static void read_retry(struct otter_fuota_head *head, const char *s)
     head->retry_date = read_date(s);
 }
 
+static void read_poll(struct otter_fuota_head *head, const char *s)
+{
+    uint32_t n;
+
+    if (number(&s, &n, "") && *s == '\0') {
+        head->poll_s = n < POLL_S_MAX ? n : POLL_S_MAX;
+    }
+}
+
 void otter_fuota_read_header(struct otter_fuota_head *head, const char *name, const char *value)
 {
     if (otter_fuota_is_name(name, "content-length")) {
@@ -138,6 +149,8 @@ void otter_fuota_read_header(struct otter_fuota_head *head, const char *name, co
         read_retry(head, value);
     } else if (otter_fuota_is_name(name, "date")) {
         head->date = read_date(value);
+    } else if (otter_fuota_is_name(name, "otter-poll")) {
+        read_poll(head, value);
     }
 }
 
