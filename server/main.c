@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "auth.h"
+#include "init.h"
 #include "log.h"
 #include "server.h"
 #include "start.h"
@@ -217,6 +218,18 @@ static int serve(struct server *server)
     return good ? 0 : 1;
 }
 
+static int run_command(const struct options *options)
+{
+    if (strcmp(options->command, "init") == 0) {
+        return init_run(options);
+    }
+    if (strcmp(options->command, "passwd") == 0) {
+        return passwd_run(options);
+    }
+    fprintf(stderr, "otterd: there is no command \"%s\"; try otterd --help\n", options->command);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     /* Large, and lives as long as the program. */
@@ -226,9 +239,7 @@ int main(int argc, char **argv)
         return result;
     }
     if (server.options.command != NULL) {
-        fprintf(stderr, "otterd: there is no command \"%s\"; try otterd --help\n",
-                server.options.command);
-        return 2;
+        return run_command(&server.options);
     }
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
