@@ -123,7 +123,7 @@ static void main_loop_close(struct main_loop *loop)
 static bool open_workers(struct server *server)
 {
     char error[512];
-    uint16_t ports[LISTEN_MAX] = {0};
+    uint16_t *ports = server->ports;
     server->workers = calloc(server->options.threads, sizeof *server->workers);
     if (server->workers == NULL) {
         return start_failed("out of memory");
@@ -139,13 +139,6 @@ static bool open_workers(struct server *server)
                 return start_failed("%s", error);
             }
         }
-    }
-    for (int k = 0; k < server->options.listen_count; k++) {
-        struct log_line line;
-        log_begin(&line, LOG_LEVEL_WARNING, "listening");
-        log_text(&line, "where", server->options.listen[k]);
-        log_number(&line, "port", ports[k]);
-        log_end(&line);
     }
     return true;
 }
@@ -176,6 +169,17 @@ static bool open_server(struct server *server)
            start_store(server);
 }
 
+static void say_listening(const struct server *server)
+{
+    for (int k = 0; k < server->options.listen_count; k++) {
+        struct log_line line;
+        log_begin(&line, LOG_LEVEL_WARNING, "listening");
+        log_text(&line, "where", server->options.listen[k]);
+        log_number(&line, "port", server->ports[k]);
+        log_end(&line);
+    }
+}
+
 /* Signals are for the main thread: threads begun after this do not get them. */
 static void block_signals(bool block)
 {
@@ -196,6 +200,7 @@ static int serve(struct server *server)
     }
     block_signals(false);
     if (good) {
+        say_listening(server);
         sd_notify(0, "READY=1");
         event_base_dispatch(loop.base);
     }

@@ -64,6 +64,7 @@ struct server {
     atomic_uint uploads; /* under way */
     struct worker *workers;
     uint32_t worker_count;
+    uint16_t ports[LISTEN_MAX]; /* that are listened on */
     time_t started;
     atomic_bool stopping;
 };
