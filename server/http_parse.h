@@ -135,7 +135,7 @@ struct http_path {
 /*
  * Takes target apart. text must be at least HTTP_TARGET_MAX + 1 bytes and outlive path. One slash
  * at the end is ignored. False: an empty or dot segment, a bad or forbidden escape (NUL, slash,
- * backslash, control characters), a fragment, or too many segments.
+ * control characters), a fragment, or too many segments.
  */
 bool http_path_parse(struct http_text target, char *text, struct http_path *path);
 

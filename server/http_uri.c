@@ -55,7 +55,7 @@ bool http_path_parse(struct http_text target, char *text, struct http_path *path
     while (r.left > 0 && *r.next != '?') {
         bool escaped;
         int c = next_char(&r, &escaped);
-        if (c < 0 || c == '\\' || c == '#' || (escaped && c == '/')) {
+        if (c < 0 || (escaped && c == '/')) {
             return false;
         }
         if (c != '/') {

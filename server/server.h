@@ -46,7 +46,9 @@ struct worker {
     struct login *logins; /* LOGINS_MAX credentials known to be right */
     struct store *store;  /* a reader */
     struct seen_batch *seen;
-    bool seen_busy; /* a batch is on the store's lane */
+    bool seen_busy;  /* a batch is on the store's lane */
+    struct job look; /* the first worker's: has the database been moved? */
+    bool looking;
     uint32_t ticks;
 };
 

@@ -9,6 +9,7 @@
 
 #define WRITER_WAIT_MS 2000 /* for another program's lock; the writer has a thread of its own */
 #define RETRY_MS 1000       /* between two attempts to open a lost database */
+#define MOVED_MS 3000       /* until every session, looking once a second, has let go of it */
 
 static int64_t now_ms(void)
 {
@@ -94,6 +95,29 @@ static enum store_result reopen(struct store *store)
     return result;
 }
 
+/*
+ * SQLite goes on with a deleted file as if nothing had happened, and what is stored is lost. Every
+ * session lets go of it first, and only then looks for another: a log file that two databases
+ * share is the end of both. For the same reason sessions are opened at the start, not when first
+ * used.
+ */
+void session_look(struct store *store)
+{
+    int moved = 0;
+    if (store->db == NULL) {
+        enum store_result result = reopen(store);
+        (void)result; /* the next call says */
+        return;
+    }
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+        moved) {
+        /* What is in the log goes into the moved file, which may come back without it. */
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        drop(store);
+        store->retry_ms = now_ms() + MOVED_MS;
+    }
+}
+
 sqlite3_stmt *session_statement(struct store *store, const char *sql, enum store_result *result)
 {
     size_t i = 0;
@@ -156,6 +180,7 @@ enum store_result session_execute(struct store *store, const char *sql)
 
 enum store_result session_begin(struct store *store)
 {
+    session_look(store);
     return session_execute(store, "BEGIN IMMEDIATE");
 }
 
@@ -209,16 +234,5 @@ void session_close(struct store *store)
         drop(store);
         free(store->where);
         free(store);
-    }
-}
-
-/* SQLite goes on with a deleted file as if nothing had happened, and what is stored is lost. */
-void session_look(struct store *store)
-{
-    int moved = 0;
-    if (store->db != NULL &&
-        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
-        moved) {
-        drop(store);
     }
 }

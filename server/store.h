@@ -81,7 +81,8 @@ struct store_ops {
     /* A session; NULL without memory. reader: it never changes anything and never waits. */
     struct store *(*open)(const char *where, bool reader);
     void (*close)(struct store *store);
-    /* Notices a database that was taken away or put back. Called every second or so. */
+    /* Notices a database that was taken away or put back. Called at the start, then every second
+     * or so. */
     void (*look)(struct store *store);
 
     /* Devices. Lists are in order of id, after the given one. */

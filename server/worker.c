@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,29 @@ static void consider_stop(struct worker *worker)
     }
 }
 
+static void look_run(struct job *job, struct lane *lane)
+{
+    struct worker *worker = (struct worker *)((char *)job - offsetof(struct worker, look));
+    worker->server->store_ops->look(lane->ctx);
+}
+
+static void look_done(struct job *job)
+{
+    struct worker *worker = (struct worker *)((char *)job - offsetof(struct worker, look));
+    worker->looking = false;
+}
+
+/* Each session looks after itself, on its own thread. */
+static void look_at_store(struct worker *worker)
+{
+    worker->server->store_ops->look(worker->store);
+    if (worker == worker->server->workers && !worker->looking) {
+        worker->looking = true;
+        worker->look = (struct job){.home = &worker->home, .run = look_run, .done = look_done};
+        lane_post(&worker->server->store_lane, &worker->look);
+    }
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
     struct worker *worker = ctx;
@@ -86,7 +110,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     conn_sweep(worker);
     if (++worker->ticks % TICKS_A_SECOND == 0) {
         seen_flush(worker);
-        worker->server->store_ops->look(worker->store);
+        look_at_store(worker);
     }
     consider_stop(worker);
 }
@@ -256,6 +280,7 @@ bool worker_listen(struct worker *worker, const char *where, uint16_t *port, cha
 static void *worker_run(void *arg)
 {
     struct worker *worker = arg;
+    worker->server->store_ops->look(worker->store);
     event_base_dispatch(worker->base);
     return NULL;
 }
@@ -293,6 +318,8 @@ void worker_close(struct worker *worker)
         event_free(worker->tick);
     }
     if (worker->base != NULL) {
+        /* Callbacks that were put off hold on to what has been freed: let them run. */
+        event_base_loop(worker->base, EVLOOP_NONBLOCK);
         event_base_free(worker->base);
     }
     job_home_close(&worker->home);

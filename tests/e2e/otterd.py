@@ -245,3 +245,11 @@ def check_store(folder):
         assert len(data) == size, name
         assert hashlib.sha256(data).hexdigest() == sha256, name
     return {name: sha256 for name, sha256, _ in rows}
+
+
+def eventually(ask, wanted=200, seconds=10):
+    """Asks until the answer is the wanted one: a store that was lost is looked for once a second."""
+    end = time.monotonic() + seconds
+    while (got := ask()) != wanted and time.monotonic() < end:
+        time.sleep(0.1)
+    return got
