@@ -10,8 +10,6 @@
 #ifndef OTTER_HOST_GATT_LINK_H
 #define OTTER_HOST_GATT_LINK_H
 
-#include <signal.h>
-
 #include "otter/gatt.h"
 
 struct otter_gatt_handlers {
