@@ -136,8 +136,11 @@ static bool step(struct pair *p, uint64_t limit_us)
 
     if (p->restart_asked) {
         p->restarts++;
+        p->restart_asked = false;
         otter_gatt_sim_cut(&p->sim);
-        pair_boot(p);
+        if (!p->foreign) {
+            pair_boot(p);
+        }
     }
     return more;
 }

@@ -29,6 +29,7 @@ struct pair {
     struct otter_espble_device espble;
     struct otter_gattota_device gattota;
     bool restart_asked;
+    bool foreign; /* the mount is not ours: a restart leaves it as it is */
     unsigned restarts;
     uint16_t next_conn;
 
