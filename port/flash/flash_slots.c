@@ -273,17 +273,22 @@ static otter_err slots_state(void *ctx, enum otter_boot_state *state)
     return err;
 }
 
-/* Once the running image is given up, does the bootloader find another that verifies? */
-static otter_err find_fallback(const struct otter_flash_slots *slots,
-                               const struct otter_otadata *after)
+/* Once the running image is given up, does the bootloader boot another one? */
+static otter_err find_fallback(const struct otter_flash_slots *slots, struct otter_otadata *after)
 {
     struct otter_image_facts facts;
     int order[OTTER_BOOT_ORDER_MAX];
-    const uint8_t count = otter_layout_boot_order(&slots->layout, after, order, NULL);
 
-    for (uint8_t i = 0; i < count && order[i] != slots->running; i++) {
+    for (int i = 0; i < 2; i++) /* as the bootloader does first */
+        if (slots->rollback && after->copy[i].state == OTTER_OTADATA_PENDING_VERIFY)
+            after->copy[i].state = OTTER_OTADATA_ABORTED;
+
+    const uint8_t count = otter_layout_boot_order(&slots->layout, after, order, NULL);
+    for (uint8_t i = 0; i < count; i++) {
         const otter_err err = verify_slot(slots, order[i], &facts);
-        if (err == OTTER_OK || err == OTTER_ERR_FLASH_READ)
+        if (err == OTTER_OK)
+            return order[i] != slots->running ? OTTER_OK : OTTER_ERR_NO_FALLBACK;
+        if (err == OTTER_ERR_FLASH_READ)
             return err;
     }
     return OTTER_ERR_NO_FALLBACK;
