@@ -17,8 +17,9 @@ int otter_flash_slots_next(const struct otter_flash_slots *slots)
 {
     const int count = slots->layout.ota_slots;
 
-    if (count == 0)
+    if (count == 0) {
         return OTTER_SLOT_NONE;
+    }
     const int next = slots->running < 0 ? 0 : (slots->running + 1) % count;
     return next != slots->running ? next : OTTER_SLOT_NONE;
 }
@@ -34,12 +35,14 @@ otter_err otter_flash_verify(const struct otter_flash *flash, struct otter_regio
         const uint32_t left = region.size - at;
         const uint32_t len = left < buf_size ? left : buf_size;
         err = flash->ops->read(flash->ctx, region.offset + at, buf, len);
-        if (err == OTTER_OK)
+        if (err == OTTER_OK) {
             err = otter_image_feed(&image, buf, len);
+        }
         at += len;
     }
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = otter_image_end(&image);
+    }
     *facts = image.facts;
     return err;
 }
@@ -76,8 +79,9 @@ static bool pending(const struct otter_flash_slots *slots, const struct otter_ot
 static otter_err drop_copy(const struct otter_flash_slots *slots, const struct otter_otadata *data,
                            int copy)
 {
-    if (!otter_otadata_entry_valid(&data->copy[copy]))
+    if (!otter_otadata_entry_valid(&data->copy[copy])) {
         return OTTER_OK;
+    }
     return otter_layout_erase_otadata(&slots->layout, &slots->flash, copy);
 }
 
@@ -97,10 +101,12 @@ static otter_err write_plan(const struct otter_flash_slots *slots,
     struct otter_otadata data;
     otter_err err = otter_layout_write_otadata(&slots->layout, &slots->flash, plan);
 
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = read_otadata(slots, &data);
-    if (err != OTTER_OK)
+    }
+    if (err != OTTER_OK) {
         return err;
+    }
     const struct otter_otadata_entry *there = &data.copy[plan->copy];
     const bool same = there->seq == plan->entry.seq && there->state == plan->entry.state &&
                       there->crc == plan->entry.crc;
@@ -128,8 +134,9 @@ static otter_err select_running(const struct otter_flash_slots *slots,
     } else {
         err = drop_copy(slots, data, plan.copy);
     }
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = drop_copy(slots, data, plan.copy == 0 ? 1 : 0);
+    }
     return err;
 }
 
@@ -139,15 +146,18 @@ static otter_err prepare_otadata(const struct otter_flash_slots *slots, int targ
     struct otter_otadata data;
     const otter_err err = read_otadata(slots, &data);
 
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return err;
-    if (pending(slots, &data))
+    }
+    if (pending(slots, &data)) {
         return OTTER_ERR_PENDING;
+    }
     /* The test app is the bootloader's last resort; otadata cannot select it. */
     const bool misled =
         slots->running != OTTER_SLOT_TEST && selected_slot(slots, &data) != slots->running;
-    if (misled || !seq_left(slots, &data, target))
+    if (misled || !seq_left(slots, &data, target)) {
         return select_running(slots, &data);
+    }
     const int active = otter_otadata_active(&data);
     return active < 0 ? OTTER_OK : drop_copy(slots, &data, active == 0 ? 1 : 0);
 }
@@ -158,15 +168,19 @@ static otter_err slots_open(void *ctx, uint32_t length, struct otter_slot_info *
     const int target = otter_flash_slots_next(slots);
     const struct otter_region region = otter_layout_slot(&slots->layout, target);
 
-    if (slots->layout.otadata.size == 0)
+    if (slots->layout.otadata.size == 0) {
         return OTTER_ERR_NO_OTADATA;
-    if (region.size == 0)
+    }
+    if (region.size == 0) {
         return OTTER_ERR_NO_SLOT;
-    if (length != OTTER_LENGTH_UNKNOWN && length > region.size)
+    }
+    if (length != OTTER_LENGTH_UNKNOWN && length > region.size) {
         return OTTER_ERR_TOO_LARGE;
+    }
     const otter_err err = prepare_otadata(slots, target);
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return err;
+    }
     info->size = region.size;
     info->erase_unit = slots->flash.erase_unit;
     info->write_unit = slots->flash.write_unit;
@@ -180,10 +194,12 @@ static otter_err locate(const struct otter_flash_slots *slots, uint32_t offset, 
 {
     const struct otter_region region = otter_layout_slot(&slots->layout, slots->target);
 
-    if (region.size == 0)
+    if (region.size == 0) {
         return OTTER_ERR_STATE;
-    if (len > region.size || offset > region.size - len)
+    }
+    if (len > region.size || offset > region.size - len) {
         return OTTER_ERR_BOUNDS;
+    }
     *address = region.offset + offset;
     return OTTER_OK;
 }
@@ -229,19 +245,24 @@ static otter_err slots_select(void *ctx, const uint8_t digest[OTTER_SHA256_SIZE]
     struct otter_otadata data;
     struct otter_otadata_plan plan;
 
-    if (slots->target == OTTER_SLOT_NONE)
+    if (slots->target == OTTER_SLOT_NONE) {
         return OTTER_ERR_STATE;
+    }
     otter_err err = verify_slot(slots, slots->target, &facts);
-    if (err == OTTER_OK && memcmp(facts.digest, digest, OTTER_SHA256_SIZE) != 0)
+    if (err == OTTER_OK && memcmp(facts.digest, digest, OTTER_SHA256_SIZE) != 0) {
         err = OTTER_ERR_FLASH_DIFFERS;
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = read_otadata(slots, &data);
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = otter_otadata_plan_select(
             &data, (uint8_t)slots->target, slots->layout.ota_slots,
             slots->rollback ? (uint32_t)OTTER_OTADATA_NEW : OTTER_OTADATA_UNDEFINED, &plan);
-    if (err != OTTER_OK)
+    }
+    if (err != OTTER_OK) {
         return err;
+    }
     err = write_plan(slots, &plan);
     if (err != OTTER_OK) {
         /* Reported as failed, so it should not boot; if this fails too, what boots is whole. */
@@ -265,11 +286,13 @@ static otter_err slots_state(void *ctx, enum otter_boot_state *state)
     struct otter_otadata data;
 
     *state = OTTER_BOOT_CONFIRMED;
-    if (slots->layout.otadata.size == 0)
+    if (slots->layout.otadata.size == 0) {
         return OTTER_OK;
+    }
     const otter_err err = read_otadata(slots, &data);
-    if (err == OTTER_OK && pending(slots, &data))
+    if (err == OTTER_OK && pending(slots, &data)) {
         *state = OTTER_BOOT_PENDING;
+    }
     return err;
 }
 
@@ -279,17 +302,21 @@ static otter_err find_fallback(const struct otter_flash_slots *slots, struct ott
     struct otter_image_facts facts;
     int order[OTTER_BOOT_ORDER_MAX];
 
-    for (int i = 0; i < 2; i++) /* as the bootloader does first */
-        if (slots->rollback && after->copy[i].state == OTTER_OTADATA_PENDING_VERIFY)
+    for (int i = 0; i < 2; i++) { /* as the bootloader does first */
+        if (slots->rollback && after->copy[i].state == OTTER_OTADATA_PENDING_VERIFY) {
             after->copy[i].state = OTTER_OTADATA_ABORTED;
+        }
+    }
 
     const uint8_t count = otter_layout_boot_order(&slots->layout, after, order, NULL);
     for (uint8_t i = 0; i < count; i++) {
         const otter_err err = verify_slot(slots, order[i], &facts);
-        if (err == OTTER_OK)
+        if (err == OTTER_OK) {
             return order[i] != slots->running ? OTTER_OK : OTTER_ERR_NO_FALLBACK;
-        if (err == OTTER_ERR_FLASH_READ)
+        }
+        if (err == OTTER_ERR_FLASH_READ) {
             return err;
+        }
     }
     return OTTER_ERR_NO_FALLBACK;
 }
@@ -301,19 +328,24 @@ static otter_err slots_mark(void *ctx, bool valid)
     struct otter_otadata_plan plan;
     otter_err err = read_otadata(slots, &data);
 
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = otter_otadata_plan_mark(&data, valid, &plan);
-    if (err != OTTER_OK)
+    }
+    if (err != OTTER_OK) {
         return err;
-    if (selected_slot(slots, &data) != slots->running)
+    }
+    if (selected_slot(slots, &data) != slots->running) {
         return OTTER_ERR_STATE;
-    if (data.copy[plan.copy].state == plan.entry.state)
+    }
+    if (data.copy[plan.copy].state == plan.entry.state) {
         return OTTER_OK;
+    }
     if (!valid) {
         data.copy[plan.copy] = plan.entry;
         err = find_fallback(slots, &data);
-        if (err != OTTER_OK)
+        if (err != OTTER_OK) {
             return err;
+        }
     }
     return write_plan(slots, &plan);
 }
@@ -339,8 +371,9 @@ otter_err otter_flash_slots_rejected(const struct otter_flash_slots *slots, int 
     uint32_t newest = 0;
 
     *slot = OTTER_SLOT_NONE;
-    if (err != OTTER_OK || slots->layout.ota_slots == 0)
+    if (err != OTTER_OK || slots->layout.ota_slots == 0) {
         return err;
+    }
     for (int i = 0; i < 2; i++) {
         const struct otter_otadata_entry *e = &data.copy[i];
         const bool rejected =

@@ -30,18 +30,22 @@ void otter_layout_from_table(struct otter_layout *layout, const struct otter_par
     layout->factory = region_of(table, OTTER_PART_TYPE_APP, OTTER_PART_APP_FACTORY);
     layout->test = region_of(table, OTTER_PART_TYPE_APP, OTTER_PART_APP_TEST);
     layout->ota_slots = otter_partition_ota_slots(table);
-    for (uint8_t i = 0; i < layout->ota_slots; i++)
+    for (uint8_t i = 0; i < layout->ota_slots; i++) {
         layout->ota[i] = region_of(table, OTTER_PART_TYPE_APP, (uint8_t)(OTTER_PART_APP_OTA_0 + i));
+    }
 }
 
 struct otter_region otter_layout_slot(const struct otter_layout *layout, int slot)
 {
-    if (slot == OTTER_SLOT_FACTORY)
+    if (slot == OTTER_SLOT_FACTORY) {
         return layout->factory;
-    if (slot == OTTER_SLOT_TEST)
+    }
+    if (slot == OTTER_SLOT_TEST) {
         return layout->test;
-    if (slot >= 0 && slot < layout->ota_slots)
+    }
+    if (slot >= 0 && slot < layout->ota_slots) {
         return layout->ota[slot];
+    }
     return (struct otter_region){0, 0};
 }
 
@@ -51,12 +55,15 @@ const char *otter_slot_name(int slot)
         "ota_0", "ota_1", "ota_2",  "ota_3",  "ota_4",  "ota_5",  "ota_6",  "ota_7",
         "ota_8", "ota_9", "ota_10", "ota_11", "ota_12", "ota_13", "ota_14", "ota_15"};
 
-    if (slot == OTTER_SLOT_FACTORY)
+    if (slot == OTTER_SLOT_FACTORY) {
         return "factory";
-    if (slot == OTTER_SLOT_TEST)
+    }
+    if (slot == OTTER_SLOT_TEST) {
         return "test";
-    if (slot >= 0 && slot < (int)OTTER_OTA_SLOTS_MAX)
+    }
+    if (slot >= 0 && slot < (int)OTTER_OTA_SLOTS_MAX) {
         return ota[slot];
+    }
     return "none";
 }
 
@@ -94,16 +101,22 @@ uint8_t otter_layout_boot_order(const struct otter_layout *layout, const struct 
     const int first = first_choice(layout, data, &why);
     uint8_t count = 0;
 
-    for (int slot = first; slot >= OTTER_SLOT_FACTORY; slot--)
-        if (otter_layout_slot(layout, slot).size != 0)
+    for (int slot = first; slot >= OTTER_SLOT_FACTORY; slot--) {
+        if (otter_layout_slot(layout, slot).size != 0) {
             order[count++] = slot;
-    for (int slot = first + 1; slot < layout->ota_slots; slot++)
-        if (otter_layout_slot(layout, slot).size != 0)
+        }
+    }
+    for (int slot = first + 1; slot < layout->ota_slots; slot++) {
+        if (otter_layout_slot(layout, slot).size != 0) {
             order[count++] = slot;
-    if (layout->test.size != 0)
+        }
+    }
+    if (layout->test.size != 0) {
         order[count++] = OTTER_SLOT_TEST;
-    if (reason != NULL)
+    }
+    if (reason != NULL) {
         *reason = why;
+    }
     return count;
 }
 
@@ -117,13 +130,15 @@ otter_err otter_layout_read_otadata(const struct otter_layout *layout,
 {
     uint8_t raw[OTTER_OTADATA_ENTRY_SIZE];
 
-    if (layout->otadata.size == 0)
+    if (layout->otadata.size == 0) {
         return OTTER_ERR_NO_OTADATA;
+    }
     for (int copy = 0; copy < 2; copy++) {
         const otter_err err =
             flash->ops->read(flash->ctx, copy_address(layout, copy), raw, sizeof(raw));
-        if (err != OTTER_OK)
+        if (err != OTTER_OK) {
             return err;
+        }
         otter_otadata_decode(&data->copy[copy], raw);
     }
     return OTTER_OK;
@@ -150,11 +165,13 @@ static otter_err spoil_entry(const struct otter_layout *layout, const struct ott
     struct otter_otadata_entry *entry = &data.copy[copy];
     uint8_t raw[OTTER_OTADATA_ENTRY_SIZE];
 
-    if (flash->write_unit > OTTER_OTADATA_ENTRY_SIZE - CRC_OFFSET)
+    if (flash->write_unit > OTTER_OTADATA_ENTRY_SIZE - CRC_OFFSET) {
         return OTTER_OK; /* programmed once between erases */
+    }
     const otter_err err = otter_layout_read_otadata(layout, flash, &data);
-    if (err != OTTER_OK || entry->crc == UINT32_MAX)
+    if (err != OTTER_OK || entry->crc == UINT32_MAX) {
         return err;
+    }
     entry->crc &= ~otter_otadata_crc(entry->seq);
     otter_otadata_encode(entry, raw);
     return flash->ops->program(flash->ctx, copy_address(layout, copy) + CRC_OFFSET,
@@ -167,12 +184,15 @@ otter_err otter_layout_erase_otadata(const struct otter_layout *layout,
     /* What was written before must not become durable after the step that relies on it. */
     otter_err err = sync_flash(flash);
 
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = spoil_entry(layout, flash, copy);
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = flash->ops->erase(flash->ctx, copy_address(layout, copy));
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = sync_flash(flash);
+    }
     return err;
 }
 
@@ -190,11 +210,14 @@ otter_err otter_layout_write_otadata(const struct otter_layout *layout,
     const uint32_t whole = (OTTER_OTADATA_ENTRY_SIZE + unit - 1u) & ~(unit - 1u);
 
     otter_err err = otter_layout_erase_otadata(layout, flash, plan->copy);
-    if (err == OTTER_OK && first != 0)
+    if (err == OTTER_OK && first != 0) {
         err = flash->ops->program(flash->ctx, address, raw, first);
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = flash->ops->program(flash->ctx, address + first, raw + first, whole - first);
-    if (err == OTTER_OK)
+    }
+    if (err == OTTER_OK) {
         err = sync_flash(flash);
+    }
     return err;
 }

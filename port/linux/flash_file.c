@@ -33,8 +33,9 @@ static bool transfer(struct otter_flash_file *file, bool out, uint32_t address, 
     while (len > 0) {
         const ssize_t n = out ? pwrite(file->fd, at, len, (off_t)address)
                               : pread(file->fd, at, len, (off_t)address);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
+        }
         if (n <= 0) {
             explain(file, "cannot %s the flash image at 0x%x: %s", out ? "write" : "read", address,
                     n < 0 ? strerror(errno) : "it became shorter");
@@ -49,8 +50,9 @@ static bool transfer(struct otter_flash_file *file, bool out, uint32_t address, 
 
 static bool inside(struct otter_flash_file *file, uint32_t address, uint32_t len)
 {
-    if (len <= file->size && address <= file->size - len)
+    if (len <= file->size && address <= file->size - len) {
         return true;
+    }
     explain(file, "0x%x is outside the flash image", address);
     return false;
 }
@@ -59,8 +61,9 @@ static otter_err file_read(void *ctx, uint32_t address, uint8_t *buf, uint32_t l
 {
     struct otter_flash_file *file = ctx;
 
-    if (!inside(file, address, len) || !transfer(file, false, address, buf, len))
+    if (!inside(file, address, len) || !transfer(file, false, address, buf, len)) {
         return OTTER_ERR_FLASH_READ;
+    }
     return OTTER_OK;
 }
 
@@ -71,16 +74,18 @@ static otter_err file_program(void *ctx, uint32_t address, const uint8_t *data, 
     uint8_t old[256];
     uint8_t now[256];
 
-    if (!inside(file, address, len))
+    if (!inside(file, address, len)) {
         return OTTER_ERR_FLASH_WRITE;
+    }
     if ((address | len) & (WRITE_UNIT - 1u)) {
         explain(file, "a write at 0x%x is not aligned to %u bytes", address, WRITE_UNIT);
         return OTTER_ERR_FLASH_WRITE;
     }
     while (len > 0) {
         const uint32_t n = len < sizeof(old) ? len : (uint32_t)sizeof(old);
-        if (!transfer(file, false, address, old, n))
+        if (!transfer(file, false, address, old, n)) {
             return OTTER_ERR_FLASH_WRITE;
+        }
         for (uint32_t i = 0; i < n; i++) {
             if ((old[i] & data[i]) != data[i]) {
                 explain(file, "the place written at 0x%x was not erased", address + i);
@@ -88,8 +93,9 @@ static otter_err file_program(void *ctx, uint32_t address, const uint8_t *data, 
             }
             now[i] = data[i];
         }
-        if (!transfer(file, true, address, now, n))
+        if (!transfer(file, true, address, now, n)) {
             return OTTER_ERR_FLASH_WRITE;
+        }
         address += n;
         data += n;
         len -= n;
@@ -102,8 +108,9 @@ static otter_err file_erase(void *ctx, uint32_t address)
     struct otter_flash_file *file = ctx;
     uint8_t blank[OTTER_SECTOR_SIZE];
 
-    if (!inside(file, address, OTTER_SECTOR_SIZE))
+    if (!inside(file, address, OTTER_SECTOR_SIZE)) {
         return OTTER_ERR_FLASH_ERASE;
+    }
     if (address & (OTTER_SECTOR_SIZE - 1u)) {
         explain(file, "an erase at 0x%x is not aligned to a sector", address);
         return OTTER_ERR_FLASH_ERASE;
@@ -116,8 +123,9 @@ static otter_err file_sync(void *ctx)
 {
     struct otter_flash_file *file = ctx;
 
-    if (!file->writable || fdatasync(file->fd) == 0)
+    if (!file->writable || fdatasync(file->fd) == 0) {
         return OTTER_OK;
+    }
     explain(file, "cannot make the flash image durable: %s", strerror(errno));
     return OTTER_ERR_FLASH_WRITE;
 }
@@ -169,22 +177,25 @@ enum otter_file_status otter_flash_file_open(struct otter_flash_file *file, cons
     file->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (file->fd < 0) {
         const bool directory = errno == EISDIR;
-        if (directory)
+        if (directory) {
             explain(file, "%s is a directory, not a flash image", path);
-        else
+        } else {
             explain(file, "cannot open %s: %s", path, strerror(errno));
+        }
         return directory ? OTTER_FILE_INVALID : OTTER_FILE_FAILED;
     }
     const enum otter_file_status status = check_and_lock(file, path);
-    if (status != OTTER_FILE_OK)
+    if (status != OTTER_FILE_OK) {
         otter_flash_file_close(file);
+    }
     return status;
 }
 
 void otter_flash_file_close(struct otter_flash_file *file)
 {
-    if (file->fd >= 0)
+    if (file->fd >= 0) {
         (void)close(file->fd);
+    }
     file->fd = -1;
 }
 

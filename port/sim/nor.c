@@ -23,9 +23,11 @@ static uint8_t random_mask(uint32_t *state, uint8_t share)
 
     for (int bit = 0; bit < 8; bit += 4) {
         const uint32_t r = next_random(state);
-        for (int i = 0; i < 4; i++)
-            if (((r >> (8 * i)) & 0xFFu) < share)
+        for (int i = 0; i < 4; i++) {
+            if (((r >> (8 * i)) & 0xFFu) < share) {
                 mask = (uint8_t)(mask | (1u << (bit + i)));
+            }
+        }
     }
     return mask;
 }
@@ -33,10 +35,11 @@ static uint8_t random_mask(uint32_t *state, uint8_t share)
 /* Changes the bits of one byte that are in mask as the operation would. */
 static void land(uint8_t *at, const struct otter_nor_op *op, uint32_t i, uint8_t mask)
 {
-    if (op->kind == OTTER_NOR_ERASE)
+    if (op->kind == OTTER_NOR_ERASE) {
         at[i] = (uint8_t)(at[i] | mask);
-    else
+    } else {
         at[i] = (uint8_t)(at[i] & (op->data[i] | ~mask));
+    }
 }
 
 void otter_nor_tear(uint8_t *bytes, const struct otter_nor_op *op,
@@ -49,30 +52,36 @@ void otter_nor_tear(uint8_t *bytes, const struct otter_nor_op *op,
     switch (tear->kind) {
     case OTTER_TEAR_BYTES:
         n = tear->value < n ? tear->value : n;
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n; i++) {
             land(at, op, i, 0xFF);
+        }
         return;
     case OTTER_TEAR_WORDS:
-        for (uint32_t i = 0; i < n && i < 128; i++)
-            if ((tear->value >> (i / 4)) & 1u)
+        for (uint32_t i = 0; i < n && i < 128; i++) {
+            if ((tear->value >> (i / 4)) & 1u) {
                 land(at, op, i, 0xFF);
+            }
+        }
         return;
     case OTTER_TEAR_BIT:
-        if (tear->value / 8 < n)
+        if (tear->value / 8 < n) {
             land(at, op, tear->value / 8, (uint8_t)(1u << (tear->value % 8)));
+        }
         return;
     case OTTER_TEAR_RANDOM:
         state = state != 0 ? state : 1;
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n; i++) {
             land(at, op, i, random_mask(&state, tear->share));
+        }
         return;
     }
 }
 
 static otter_err breach(struct otter_nor *nor, const char *what, otter_err err)
 {
-    if (nor->violations++ == 0)
+    if (nor->violations++ == 0) {
         nor->violation = what;
+    }
     return err;
 }
 
@@ -81,8 +90,9 @@ static enum otter_nor_fault fault_now(const struct otter_nor *nor, uint32_t inde
 {
     const bool on = nor->fault == OTTER_NOR_FAIL_ON || nor->fault == OTTER_NOR_SILENT_ON;
 
-    if (index == nor->fault_at || (on && index > nor->fault_at))
+    if (index == nor->fault_at || (on && index > nor->fault_at)) {
         return nor->fault;
+    }
     return OTTER_NOR_NO_FAULT;
 }
 
@@ -90,18 +100,21 @@ static void complete(uint8_t *restrict at, const struct otter_nor_op *op)
 {
     const uint8_t *restrict data = op->data;
 
-    if (op->kind == OTTER_NOR_ERASE)
+    if (op->kind == OTTER_NOR_ERASE) {
         memset(at, 0xFF, op->len);
-    else
-        for (uint32_t i = 0; i < op->len; i++)
+    } else {
+        for (uint32_t i = 0; i < op->len; i++) {
             at[i] &= data[i];
+        }
+    }
 }
 
 /* Everything but the rules: counts, lets the harness see the operation, and does it. */
 static otter_err operate(struct otter_nor *nor, const struct otter_nor_op *op, otter_err failed)
 {
-    if (nor->before != NULL)
+    if (nor->before != NULL) {
         nor->before(nor->before_ctx, nor, op);
+    }
     switch (fault_now(nor, nor->operations++)) {
     case OTTER_NOR_FAIL_ONCE:
     case OTTER_NOR_FAIL_ON:
@@ -124,8 +137,9 @@ static otter_err nor_read(void *ctx, uint32_t address, uint8_t *buf, uint32_t le
 {
     struct otter_nor *nor = ctx;
 
-    if (len > nor->size || address > nor->size - len)
+    if (len > nor->size || address > nor->size - len) {
         return breach(nor, "read outside the flash", OTTER_ERR_FLASH_READ);
+    }
     memcpy(buf, nor->bytes + address, len);
     return OTTER_OK;
 }
@@ -134,20 +148,25 @@ static otter_err nor_program(void *ctx, uint32_t address, const uint8_t *data, u
 {
     struct otter_nor *nor = ctx;
 
-    if (len == 0 || len > nor->size || address > nor->size - len)
+    if (len == 0 || len > nor->size || address > nor->size - len) {
         return breach(nor, "program outside the flash", OTTER_ERR_FLASH_WRITE);
-    if ((address | len) & (nor->write_unit - 1u))
+    }
+    if ((address | len) & (nor->write_unit - 1u)) {
         return breach(nor, "program not aligned to the write unit", OTTER_ERR_FLASH_WRITE);
+    }
     /* After a lost erase this is the fault's doing, not a breach by the code under test. */
-    for (uint32_t i = 0; i < len && !nor->silenced; i++)
+    for (uint32_t i = 0; i < len && !nor->silenced; i++) {
         if (nor->bytes[address + i] != 0xFF &&
-            (nor->write_unit > 4 || (nor->bytes[address + i] & data[i]) != data[i]))
+            (nor->write_unit > 4 || (nor->bytes[address + i] & data[i]) != data[i])) {
             return breach(nor, "program of a place that is not erased", OTTER_ERR_FLASH_WRITE);
+        }
+    }
 
     const struct otter_nor_op op = {OTTER_NOR_PROGRAM, address, len, data};
     const otter_err err = operate(nor, &op, OTTER_ERR_FLASH_WRITE);
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         nor->programmed += len;
+    }
     return err;
 }
 
@@ -155,17 +174,20 @@ static otter_err nor_erase(void *ctx, uint32_t address)
 {
     struct otter_nor *nor = ctx;
 
-    if (address >= nor->size)
+    if (address >= nor->size) {
         return breach(nor, "erase outside the flash", OTTER_ERR_FLASH_ERASE);
-    if (address & (nor->erase_unit - 1u))
+    }
+    if (address & (nor->erase_unit - 1u)) {
         return breach(nor, "erase not aligned to the erase unit", OTTER_ERR_FLASH_ERASE);
+    }
 
     const struct otter_nor_op op = {OTTER_NOR_ERASE, address, nor->erase_unit, NULL};
     const otter_err err = operate(nor, &op, OTTER_ERR_FLASH_ERASE);
     if (err == OTTER_OK) {
         nor->erases++;
-        if (nor->wear != NULL)
+        if (nor->wear != NULL) {
             nor->wear[address / nor->erase_unit]++;
+        }
     }
     return err;
 }

@@ -138,9 +138,11 @@ static struct tears tears_of(const struct world *w, const struct otter_nor_op *o
     struct tears t = {.op = op, .bytes = w->bytes, .random = random, .stage = BYTES};
 
     t.entry = op->address < 2 * unit && op->address % unit < OTTER_OTADATA_ENTRY_SIZE;
-    for (uint32_t i = 0; t.entry && i < op->len && i < 4 * ENTRY_WORDS; i++)
-        if (change(&t, i) != 0)
+    for (uint32_t i = 0; t.entry && i < op->len && i < 4 * ENTRY_WORDS; i++) {
+        if (change(&t, i) != 0) {
             t.words |= 1u << (i / 4);
+        }
+    }
     return t;
 }
 
@@ -153,24 +155,27 @@ static bool next_tear(struct tears *t, struct otter_nor_tear *tear)
     switch (t->stage) {
     case BYTES:
         if (i < t->op->len) {
-            if (i != 0 && change(t, i - 1) == 0)
+            if (i != 0 && change(t, i - 1) == 0) {
                 return next_tear(t, tear);
+            }
             *tear = (struct otter_nor_tear){OTTER_TEAR_BYTES, i, 0};
             return true;
         }
         break;
     case WORDS:
         if (t->entry && i < 1u << ENTRY_WORDS) {
-            if (i == 0 || i == t->words || (i & ~t->words) != 0)
+            if (i == 0 || i == t->words || (i & ~t->words) != 0) {
                 return next_tear(t, tear);
+            }
             *tear = (struct otter_nor_tear){OTTER_TEAR_WORDS, i, 0};
             return true;
         }
         break;
     case BITS:
         if (t->entry && i < t->op->len * 8 && i < ENTRY_WORDS * 32) {
-            if (((change(t, i / 8) >> (i % 8)) & 1) == 0)
+            if (((change(t, i / 8) >> (i % 8)) & 1) == 0) {
                 return next_tear(t, tear);
+            }
             *tear = (struct otter_nor_tear){OTTER_TEAR_BIT, i, 0};
             return true;
         }
@@ -200,8 +205,9 @@ static void print_failure(int depth, const char *why)
     char cuts[120] = "";
     size_t at = 0;
 
-    if (run.totals->failures++ >= PRINTED_MAX)
+    if (run.totals->failures++ >= PRINTED_MAX) {
         return;
+    }
     for (int i = 0; i < depth; i++) {
         const struct cut *c = &run.cuts[i];
         at += (size_t)snprintf(cuts + at, sizeof(cuts) - at, ":%" PRIu32 "%c%" PRIu32 ",%u",
@@ -247,14 +253,16 @@ static void try_cut(struct world *w, int depth, const struct otter_nor_op *op)
     run.totals->points++;
     world_copy(copy, w);
     otter_nor_tear(copy->bytes, op, &run.cuts[depth].tear);
-    if (!orderly(w, &run.cuts[depth].tear))
+    if (!orderly(w, &run.cuts[depth].tear)) {
         copy->strict = false;
+    }
     if (depth + 1 < run.effort.depth) {
         copy->nor.before = before_operation;
         copy->nor.before_ctx = copy;
     }
-    if (!world_recover(copy))
+    if (!world_recover(copy)) {
         print_failure(depth + 1, copy->why);
+    }
 }
 
 static void cut_here(struct world *w, int depth, const struct otter_nor_op *op)
@@ -264,14 +272,17 @@ static void cut_here(struct world *w, int depth, const struct otter_nor_op *op)
     if (run.only) {
         const struct cut *wanted = &run.wanted[depth];
         cut->tear = wanted->tear;
-        if (depth < run.wanted_count && same_cut(cut, wanted))
+        if (depth < run.wanted_count && same_cut(cut, wanted)) {
             try_cut(w, depth, op);
+        }
         return;
     }
     struct tears tears = tears_of(w, op, depth == 0 ? run.effort.random : run.effort.random_deep);
-    while (next_tear(&tears, &cut->tear))
-        if (depth != 0 || run.first_cuts++ % run.workers == run.worker)
+    while (next_tear(&tears, &cut->tear)) {
+        if (depth != 0 || run.first_cuts++ % run.workers == run.worker) {
             try_cut(w, depth, op);
+        }
+    }
 }
 
 /* ---- scenarios --------------------------------------------------------------------------- */
@@ -285,8 +296,9 @@ static bool update_to(struct world *w, int i)
 {
     const otter_err err = world_update(w, image(w, i));
 
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return world_fail(w, "update to image %d: %s", i, otter_err_text(err));
+    }
     return world_power_on(w) && world_must_run(w, image(w, i));
 }
 
@@ -331,8 +343,9 @@ static bool exhaust(struct world *w)
 {
     uint32_t seq = OTTER_OTADATA_SEQ_NONE - 1;
 
-    while (otter_otadata_slot(seq, w->layout.ota_slots) != w->slots.running)
+    while (otter_otadata_slot(seq, w->layout.ota_slots) != w->slots.running) {
         seq--;
+    }
     write_entry(w, 0, seq - 1);
     write_entry(w, 1, seq);
     return world_power_on(w);
@@ -340,8 +353,9 @@ static bool exhaust(struct world *w)
 
 static bool live_through(struct world *w, unsigned history)
 {
-    if (!world_power_on(w))
+    if (!world_power_on(w)) {
         return false;
+    }
     switch (history) {
     case FRESH:
         return true;
@@ -411,8 +425,9 @@ static void run_scenario(const struct scenario *s, const struct effort *effort)
         w->nor.before_ctx = w;
         good = play(w, s->play);
     }
-    if (!good)
+    if (!good) {
         print_failure(0, w->why);
+    }
     w->nor.before = NULL;
     gallery_free(&gallery);
 }
@@ -424,13 +439,19 @@ static void single_cuts(uint32_t random)
     const struct effort effort = {.depth = 1, .random = random};
     struct scenario s;
 
-    for (s.geometry = 0; s.geometry < COUNT(geometries); s.geometry++)
-        for (s.shape = 0; s.shape < COUNT(shapes); s.shape++)
-            for (s.history = 0; s.history < HISTORY_COUNT; s.history++)
-                for (s.play = 0; s.play < PLAY_COUNT; s.play++)
-                    for (s.rollback = 0; s.rollback < 2; s.rollback++)
-                        if (possible(&s))
+    for (s.geometry = 0; s.geometry < COUNT(geometries); s.geometry++) {
+        for (s.shape = 0; s.shape < COUNT(shapes); s.shape++) {
+            for (s.history = 0; s.history < HISTORY_COUNT; s.history++) {
+                for (s.play = 0; s.play < PLAY_COUNT; s.play++) {
+                    for (s.rollback = 0; s.rollback < 2; s.rollback++) {
+                        if (possible(&s)) {
                             run_scenario(&s, &effort);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 static void double_cuts(uint32_t random)
@@ -441,8 +462,9 @@ static void double_cuts(uint32_t random)
     };
     const struct effort effort = {.depth = 2, .random = random, .random_deep = random / 8};
 
-    for (size_t i = 0; i < COUNT(scenarios); i++)
+    for (size_t i = 0; i < COUNT(scenarios); i++) {
         run_scenario(&scenarios[i], &effort);
+    }
 }
 
 static bool parse_cut(const char **text, struct cut *cut)
@@ -452,11 +474,13 @@ static bool parse_cut(const char **text, struct cut *cut)
     int used = 0;
 
     if (sscanf(*text, ":%" SCNu32 "%c%" SCNu32 ",%u%n", &cut->operation, &letter, &cut->tear.value,
-               &share, &used) != 4)
+               &share, &used) != 4) {
         return false;
+    }
     const char *kind = strchr(tear_letters, letter);
-    if (kind == NULL || letter == '\0' || share > 255)
+    if (kind == NULL || letter == '\0' || share > 255) {
         return false;
+    }
     cut->tear.kind = (enum otter_nor_tear_kind)(kind - tear_letters);
     cut->tear.share = (uint8_t)share;
     *text += used;
@@ -469,11 +493,14 @@ static bool parse_case(const char *text, struct scenario *s)
 
     if (sscanf(text, "%u.%u.%u.%u.%u%n", &s->geometry, &s->shape, &s->history, &s->play,
                &s->rollback, &used) != 5 ||
-        s->geometry >= COUNT(geometries) || s->shape >= COUNT(shapes))
+        s->geometry >= COUNT(geometries) || s->shape >= COUNT(shapes)) {
         return false;
-    for (text += used; *text != '\0'; run.wanted_count++)
-        if (run.wanted_count == DEPTH_MAX || !parse_cut(&text, &run.wanted[run.wanted_count]))
+    }
+    for (text += used; *text != '\0'; run.wanted_count++) {
+        if (run.wanted_count == DEPTH_MAX || !parse_cut(&text, &run.wanted[run.wanted_count])) {
             return false;
+        }
+    }
     run.only = run.wanted_count != 0;
     return true;
 }
@@ -482,21 +509,26 @@ static bool work(unsigned worker, uint32_t random, const struct scenario *only)
 {
     run.worker = worker;
     run.worlds = calloc(DEPTH_MAX + 1, sizeof(*run.worlds));
-    if (run.worlds == NULL)
+    if (run.worlds == NULL) {
         return false;
-    for (int i = 0; i <= DEPTH_MAX; i++)
-        if (!world_new(&run.worlds[i]))
+    }
+    for (int i = 0; i <= DEPTH_MAX; i++) {
+        if (!world_new(&run.worlds[i])) {
             return false;
-    if (only != NULL && run.wanted_count == 0)
+        }
+    }
+    if (only != NULL && run.wanted_count == 0) {
         run_scenario(only, &(struct effort){.depth = 1, .random = random});
-    else if (only != NULL)
+    } else if (only != NULL) {
         run_scenario(only, &(struct effort){.depth = run.wanted_count});
+    }
     if (only == NULL) {
         single_cuts(random);
         double_cuts(random);
     }
-    for (int i = 0; i <= DEPTH_MAX; i++)
+    for (int i = 0; i <= DEPTH_MAX; i++) {
         world_free(&run.worlds[i]);
+    }
     free(run.worlds);
     return true;
 }
@@ -513,15 +545,17 @@ static void fork_workers(struct totals *totals, uint32_t random, const struct sc
             fflush(stdout);
             _exit(good ? 0 : 1);
         }
-        if (pid < 0)
+        if (pid < 0) {
             totals[i].failures++;
+        }
     }
     int status;
-    for (unsigned i = 0; wait(&status) > 0; i++)
+    for (unsigned i = 0; wait(&status) > 0; i++) {
         if (status != 0) {
             printf("FAILED a worker ended with status 0x%x\n", (unsigned)status);
             totals[0].failures++;
         }
+    }
 }
 
 static int usage(void)
@@ -546,28 +580,32 @@ int main(int argc, char **argv)
     uint32_t random = 12;
     struct timespec start, end;
 
-    if (getrandom(&run.seed, sizeof(run.seed), 0) != (ssize_t)sizeof(run.seed))
+    if (getrandom(&run.seed, sizeof(run.seed), 0) != (ssize_t)sizeof(run.seed)) {
         run.seed = 1;
+    }
     run.workers = cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == 'w')
+        if (option == 'w') {
             run.workers = (unsigned)strtoul(optarg, NULL, 10);
-        else if (option == 'r')
+        } else if (option == 'r') {
             random = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (option == 's')
+        } else if (option == 's') {
             run.seed = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (option == 'c' && parse_case(optarg, &scenario))
+        } else if (option == 'c' && parse_case(optarg, &scenario)) {
             only = &scenario;
-        else
+        } else {
             return usage();
+        }
     }
-    if (optind != argc || run.workers == 0)
+    if (optind != argc || run.workers == 0) {
         return usage();
+    }
 
     struct totals *totals = mmap(NULL, run.workers * sizeof(*totals), PROT_READ | PROT_WRITE,
                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (totals == MAP_FAILED)
+    if (totals == MAP_FAILED) {
         return 1;
+    }
     printf("powerloss: %u workers, seed %" PRIu32 "\n", run.workers, run.seed);
     clock_gettime(CLOCK_MONOTONIC, &start);
     fork_workers(totals, random, only);

@@ -105,8 +105,9 @@ static void walks_down_to_factory_then_up(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         empty(cases[i].factory, cases[i].slots);
-        if (cases[i].seq != 0)
+        if (cases[i].seq != 0) {
             put_entry(0, cases[i].seq, OTTER_OTADATA_VALID, true);
+        }
         const struct otter_boot_report *r = boot();
         assert_int_equal(r->booted, NONE);
         assert_int_equal(r->selected, cases[i].order[0]);
@@ -207,7 +208,7 @@ static void rollback_transitions(void **state)
 
 static void a_dry_run_decides_the_same_and_writes_nothing(void **state)
 {
-    for (uint32_t s0 = 0; s0 < 6; s0++)
+    for (uint32_t s0 = 0; s0 < 6; s0++) {
         for (uint32_t s1 = 0; s1 < 6; s1++) {
             empty(false, 3);
             put_image((int)(s0 + s1) % 3);
@@ -217,6 +218,7 @@ static void a_dry_run_decides_the_same_and_writes_nothing(void **state)
             assert_int_equal(w.nor.operations, 0);
             assert_memory_equal(&dry, boot(), sizeof(dry));
         }
+    }
 }
 
 static void an_image_for_another_chip_does_not_boot(void **state)

@@ -68,10 +68,11 @@ static void whole_update(bool confirm)
 {
     assert_int_equal(world_update(&w, image(2)), OTTER_OK);
     GOOD(world_power_on(&w));
-    if (confirm)
+    if (confirm) {
         assert_int_equal(otter_boot_confirm(world_slots(&w)), OTTER_OK);
-    else
+    } else {
         assert_int_equal(otter_boot_roll_back(world_slots(&w)), OTTER_OK);
+    }
     GOOD(world_power_on(&w) && world_must_run(&w, image(confirm ? 2 : 1)));
 }
 
@@ -115,13 +116,15 @@ static void F01_cut_before_every_operation(void **state)
     const struct otter_nor_tear nothing = {OTTER_TEAR_BYTES, 0, 0};
     uint32_t operation;
 
-    for (size_t s = 0; s < SHAPES; s++)
+    for (size_t s = 0; s < SHAPES; s++) {
         for (int confirm = 0; confirm < 2; confirm++) {
             for (operation = 0; cut_update(&shapes[s], confirm != 0, operation, nothing);
-                 operation++)
+                 operation++) {
                 GOOD(world_recover(&w));
+            }
             assert_in_range(operation, 15, 100);
         }
+    }
 }
 
 /* What kind of operations an update has, in order. */
@@ -142,8 +145,9 @@ static void cut_inside_every(enum otter_nor_kind kind)
         w.nor.before = note_kind;
         whole_update(true);
         for (uint32_t operation = 0; operation < kind_count; operation++) {
-            if (kinds[operation] != kind)
+            if (kinds[operation] != kind) {
                 continue;
+            }
             for (uint32_t n = 1; n <= 128; n += n < 33 ? 1 : 8) {
                 const struct otter_nor_tear bytes = {OTTER_TEAR_BYTES, n, 0};
                 const struct otter_nor_tear bits = {OTTER_TEAR_RANDOM, n, (uint8_t)(n * 37)};
@@ -187,8 +191,9 @@ static void F04_cut_again_in_the_recovery(void **state)
         for (uint32_t second = 0; more; second++) {
             assert_true(cut_update(&shapes[1], true, first, tear));
             more = cut_recovery(second, tear);
-            if (more)
+            if (more) {
                 GOOD(world_recover(&w));
+            }
         }
     }
 }
@@ -197,19 +202,22 @@ static void F04_cut_again_in_the_recovery(void **state)
 
 static void F05_every_bit_of_otadata(void **state)
 {
-    for (size_t s = 0; s < SHAPES; s++)
-        for (int pending = 0; pending < 2; pending++)
+    for (size_t s = 0; s < SHAPES; s++) {
+        for (int pending = 0; pending < 2; pending++) {
             for (uint32_t bit = 0; bit < 2 * 256; bit++) {
                 start(&shapes[s]);
                 assert_int_equal(world_update(&w, image(2)), OTTER_OK);
                 GOOD(world_power_on(&w));
-                if (pending == 0)
+                if (pending == 0) {
                     assert_int_equal(otter_boot_confirm(world_slots(&w)), OTTER_OK);
+                }
                 w.bytes[bit / 256 * geometry.erase_unit + bit % 256 / 8] ^=
                     (uint8_t)(1u << (bit % 8));
                 GOOD(world_power_on_any(&w));
                 GOOD(world_fresh_attempt(&w));
             }
+        }
+    }
 }
 
 /* In transit: what arrives with a wrong bit is refused, and the old image boots. */
@@ -224,10 +232,12 @@ static void F06_every_bit_of_the_image_in_transit(void **state)
     for (uint32_t bit = 0; bit < flipped.len * 8; bit++) {
         flipped.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         const otter_err err = world_update(&w, &flipped);
-        if (bit == 23 * 8)
+        if (bit == 23 * 8) {
             assert_int_equal(err, OTTER_ERR_IMAGE_NO_DIGEST);
-        if (err == OTTER_OK)
+        }
+        if (err == OTTER_OK) {
             fail_msg("bit %u of byte %u passed", bit % 8, bit / 8);
+        }
         GOOD(world_power_on(&w) && world_must_run(&w, image(1)));
         flipped.bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
@@ -258,11 +268,13 @@ static void F06_every_bit_of_the_image_in_its_slot(void **state)
             assert_false(copy.report.facts.has_digest);
             continue;
         }
-        if (!known)
+        if (!known) {
             fail_msg("bit %u of byte %u: %s", bit % 8, bit / 8, copy.why);
+        }
         assert_ptr_equal(copy.running, image(1));
-        if (!world_recover(&copy))
+        if (!world_recover(&copy)) {
             fail_msg("bit %u of byte %u: %s", bit % 8, bit / 8, copy.why);
+        }
     }
 }
 
@@ -276,28 +288,32 @@ static bool faulty_update(const struct shape *shape, enum otter_nor_fault fault,
     w.nor.fault = fault;
     w.nor.fault_at = operation;
     const otter_err err = world_update(&w, image(2));
-    if (fault == OTTER_NOR_FAIL_ONCE || fault == OTTER_NOR_FAIL_ON)
+    if (fault == OTTER_NOR_FAIL_ONCE || fault == OTTER_NOR_FAIL_ON) {
         assert_true(err == OTTER_OK || err == OTTER_ERR_FLASH_WRITE ||
                     err == OTTER_ERR_FLASH_ERASE);
+    }
     assert_int_equal(w.update.state, err == OTTER_OK ? OTTER_UPDATE_SELECTED : OTTER_UPDATE_IDLE);
     const bool within_update = w.nor.operations > operation;
     /* A bootloader whose write is lost starts no trial. */
     w.strict = within_update && (fault == OTTER_NOR_FAIL_ONCE || fault == OTTER_NOR_SILENT);
     GOOD(world_power_on(&w));
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         GOOD(world_must_run(&w, image(2)));
-    else if (fault == OTTER_NOR_FAIL_ONCE)
+    } else if (fault == OTTER_NOR_FAIL_ONCE) {
         GOOD(world_must_run(&w, image(1)));
-    if (within_update)
+    }
+    if (within_update) {
         return true;
-    if (world_is_pending(&w))
+    }
+    if (world_is_pending(&w)) {
         (void)!otter_boot_confirm(world_slots(&w));
+    }
     return w.nor.operations > operation;
 }
 
 static void every_operation(enum otter_nor_fault fault, bool for_good)
 {
-    for (size_t s = 0; s < SHAPES; s++)
+    for (size_t s = 0; s < SHAPES; s++) {
         for (uint32_t operation = 0; faulty_update(&shapes[s], fault, operation); operation++) {
             /* Dead for good: it still boots, but no more can be asked. */
             if (!for_good) {
@@ -307,6 +323,7 @@ static void every_operation(enum otter_nor_fault fault, bool for_good)
                 GOOD(world_power_on(&w));
             }
         }
+    }
 }
 
 static void F07_operation_silently_lost(void **state)
@@ -344,8 +361,8 @@ static void write_entry(int which, uint32_t seq)
 
 static void F09_seq_near_the_end(void **state)
 {
-    for (uint8_t slots = 2; slots <= 5; slots++)
-        for (uint32_t seq = OTTER_OTADATA_SEQ_NONE - 40; seq != OTTER_OTADATA_SEQ_NONE; seq++)
+    for (uint8_t slots = 2; slots <= 5; slots++) {
+        for (uint32_t seq = OTTER_OTADATA_SEQ_NONE - 40; seq != OTTER_OTADATA_SEQ_NONE; seq++) {
             for (int which = 0; which < 2; which++) {
                 const struct shape shape = {false, slots};
                 start(&shape);
@@ -364,6 +381,8 @@ static void F09_seq_near_the_end(void **state)
                 assert_int_equal(w.slots.running, (home + 1) % slots);
                 GOOD(world_recover(&w));
             }
+        }
+    }
 }
 
 static struct image build(const struct otter_image_spec *spec)
@@ -508,9 +527,11 @@ static void F13_nothing_to_roll_back_to(void **state)
         start(&shapes[s]);
         assert_int_equal(world_update(&w, image(2)), OTTER_OK);
         GOOD(world_power_on(&w) && world_must_run(&w, image(2)));
-        for (int slot = OTTER_SLOT_FACTORY; slot < w.layout.ota_slots; slot++)
-            if (slot != w.slots.running)
+        for (int slot = OTTER_SLOT_FACTORY; slot < w.layout.ota_slots; slot++) {
+            if (slot != w.slots.running) {
                 w.bytes[otter_layout_slot(&w.layout, slot).offset + 40] ^= 1;
+            }
+        }
         memcpy(w.before, w.bytes, w.nor.size);
         assert_int_equal(otter_boot_roll_back(world_slots(&w)), OTTER_ERR_NO_FALLBACK);
         assert_memory_equal(w.before, w.bytes, w.nor.size);
@@ -552,13 +573,15 @@ static const struct image *changed_image;
 
 static void change_slot(void *ctx, const struct otter_update_event *event)
 {
-    if (event->kind != OTTER_EVENT_CHECKING || event->facts == NULL || event->done != w.new->len)
+    if (event->kind != OTTER_EVENT_CHECKING || event->facts == NULL || event->done != w.new->len) {
         return;
+    }
     uint8_t *slot = w.bytes + otter_layout_slot(&w.layout, w.target).offset;
-    if (changed_image != NULL)
+    if (changed_image != NULL) {
         memcpy(slot, changed_image->bytes, changed_image->len);
-    else
+    } else {
         slot[changed_byte] ^= 0x10;
+    }
 }
 
 static void F15_slot_changed_between_verification_and_selection(void **state)

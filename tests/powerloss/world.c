@@ -35,8 +35,9 @@ bool gallery_build(struct gallery *gallery, const struct geometry *geometry)
             .segments = geometry->image_size < 1024 ? 1 : 3,
         };
         size_t len;
-        if (otter_image_build(&spec, &image->bytes, &len) != OTTER_OK)
+        if (otter_image_build(&spec, &image->bytes, &len) != OTTER_OK) {
             return false;
+        }
         image->len = (uint32_t)len;
         memcpy(image->digest, image->bytes + len - OTTER_SHA256_SIZE, OTTER_SHA256_SIZE);
     }
@@ -45,24 +46,28 @@ bool gallery_build(struct gallery *gallery, const struct geometry *geometry)
 
 void gallery_free(struct gallery *gallery)
 {
-    for (int i = 0; i < WORLD_IMAGES; i++)
+    for (int i = 0; i < WORLD_IMAGES; i++) {
         free(gallery->images[i].bytes);
+    }
     memset(gallery, 0, sizeof(*gallery));
 }
 
 bool world_new(struct world *w)
 {
     memset(w, 0, sizeof(*w));
-    for (int i = 0; i < 3; i++)
-        if (otter_sha256_new(&w->hashes[i]) != OTTER_OK)
+    for (int i = 0; i < 3; i++) {
+        if (otter_sha256_new(&w->hashes[i]) != OTTER_OK) {
             return false;
+        }
+    }
     return true;
 }
 
 void world_free(struct world *w)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         otter_sha256_free(&w->hashes[i]);
+    }
 }
 
 static uint32_t round_up(uint32_t n, uint32_t unit)
@@ -114,8 +119,9 @@ bool world_start(struct world *w, const struct gallery *gallery, const struct ge
     w->geometry = *geometry;
     w->rollback = rollback;
     const uint32_t size = place(&w->layout, geometry, shape);
-    if (size > WORLD_FLASH_MAX)
+    if (size > WORLD_FLASH_MAX) {
         return world_fail(w, "the flash of this geometry is too large");
+    }
     connect(w, size);
     memset(w->bytes, 0xFF, size);
     w->target = OTTER_SLOT_NONE;
@@ -149,11 +155,13 @@ static bool only_target_changed(struct world *w)
 {
     for (int slot = OTTER_SLOT_FACTORY; slot < w->layout.ota_slots; slot++) {
         const struct otter_region r = otter_layout_slot(&w->layout, slot);
-        if (slot == w->target || r.size == 0)
+        if (slot == w->target || r.size == 0) {
             continue;
-        if (memcmp(w->bytes + r.offset, w->before + r.offset, r.size) != 0)
+        }
+        if (memcmp(w->bytes + r.offset, w->before + r.offset, r.size) != 0) {
             return world_fail(w, "%s changed, though the update goes to %s", otter_slot_name(slot),
                               otter_slot_name(w->target));
+        }
     }
     return true;
 }
@@ -199,56 +207,69 @@ static bool run_bootloader(struct world *w)
     w->in_bootloader = true;
     const otter_err err = otter_bootloader_run(&bl, &w->report);
     w->in_bootloader = false;
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return world_fail(w, "bootloader: %s", otter_err_text(err));
-    if (w->report.booted == OTTER_SLOT_NONE)
+    }
+    if (w->report.booted == OTTER_SLOT_NONE) {
         return world_fail(w, "nothing boots");
-    if (w->nor.violations != 0)
+    }
+    if (w->nor.violations != 0) {
         return world_fail(w, "%s", w->nor.violation);
+    }
     start_firmware(w);
     return only_target_changed(w);
 }
 
 bool world_power_on(struct world *w)
 {
-    if (!run_bootloader(w))
+    if (!run_bootloader(w)) {
         return false;
-    if (same(&w->report.facts, w->old))
+    }
+    if (same(&w->report.facts, w->old)) {
         w->running = w->old;
-    else if (same(&w->report.facts, w->new))
+    } else if (same(&w->report.facts, w->new)) {
         w->running = w->new;
-    else
+    } else {
         return world_fail(w, "%s boots an image that is neither old (%d) nor new (%d)",
                           otter_slot_name(w->report.booted), image_number(w, w->old),
                           image_number(w, w->new));
-    if (w->running != w->new)
+    }
+    if (w->running != w->new) {
         return true;
-    if (w->given_up && w->strict)
+    }
+    if (w->given_up && w->strict) {
         return world_fail(w, "the image that was given up boots again");
-    if (!w->untried)
+    }
+    if (!w->untried) {
         return true;
+    }
     w->untried = false;
-    if (w->rollback && w->strict && !world_is_pending(w))
+    if (w->rollback && w->strict && !world_is_pending(w)) {
         return world_fail(w, "the new image boots without having to confirm");
+    }
     return true;
 }
 
 bool world_power_on_any(struct world *w)
 {
-    if (!run_bootloader(w))
+    if (!run_bootloader(w)) {
         return false;
-    for (int i = 0; i < WORLD_IMAGES && w->running == NULL; i++)
-        if (same(&w->report.facts, &w->gallery->images[i]))
+    }
+    for (int i = 0; i < WORLD_IMAGES && w->running == NULL; i++) {
+        if (same(&w->report.facts, &w->gallery->images[i])) {
             w->running = &w->gallery->images[i];
+        }
+    }
     w->old = w->new = w->running;
     return w->running != NULL || world_fail(w, "an unknown image boots");
 }
 
 bool world_must_run(struct world *w, const struct image *image)
 {
-    if (w->running != image)
+    if (w->running != image) {
         return world_fail(w, "image %d should run, not %d", image_number(w, image),
                           w->running != NULL ? image_number(w, w->running) : -1);
+    }
     return true;
 }
 
@@ -301,12 +322,14 @@ otter_err world_update(struct world *w, const struct image *image)
 {
     otter_err err = begin(w, image, image->len);
 
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = feed(w, image, image->len);
-    if (err == OTTER_OK)
-        do
+    }
+    if (err == OTTER_OK) {
+        do {
             err = otter_update_finish(&w->update);
-        while (err == OTTER_ERR_AGAIN);
+        } while (err == OTTER_ERR_AGAIN);
+    }
     return err;
 }
 
@@ -314,8 +337,9 @@ otter_err world_update_part(struct world *w, const struct image *image, uint32_t
 {
     otter_err err = begin(w, image, OTTER_LENGTH_UNKNOWN);
 
-    if (err == OTTER_OK)
+    if (err == OTTER_OK) {
         err = feed(w, image, bytes);
+    }
     otter_update_abort(&w->update);
     return err;
 }
@@ -324,18 +348,21 @@ static const struct image *uninvolved(const struct world *w)
 {
     const struct image *image = w->gallery->images + 1;
 
-    while (image == w->old || image == w->new)
+    while (image == w->old || image == w->new) {
         image++;
+    }
     return image;
 }
 
 static bool confirm_if_pending(struct world *w)
 {
-    if (!world_is_pending(w))
+    if (!world_is_pending(w)) {
         return true;
+    }
     const otter_err err = otter_boot_confirm(world_slots(w));
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return world_fail(w, "confirm: %s", otter_err_text(err));
+    }
     return !world_is_pending(w) || world_fail(w, "still pending after confirm");
 }
 
@@ -343,15 +370,19 @@ bool world_fresh_attempt(struct world *w)
 {
     const struct image *next = uninvolved(w);
 
-    if (!confirm_if_pending(w))
+    if (!confirm_if_pending(w)) {
         return false;
+    }
     const otter_err err = world_update(w, next);
-    if (err != OTTER_OK)
+    if (err != OTTER_OK) {
         return world_fail(w, "the fresh attempt failed: %s", otter_err_text(err));
-    if (!world_power_on(w) || !world_must_run(w, next))
+    }
+    if (!world_power_on(w) || !world_must_run(w, next)) {
         return false;
-    if (w->rollback && !world_is_pending(w))
+    }
+    if (w->rollback && !world_is_pending(w)) {
         return world_fail(w, "the fresh image is not pending");
+    }
     return confirm_if_pending(w);
 }
 

@@ -52,8 +52,9 @@ static void refused(enum otter_file_status status, const char *words)
     struct otter_flash_file file;
 
     assert_int_equal(otter_flash_file_open(&file, path, false), status);
-    if (strstr(file.error, words) == NULL)
+    if (strstr(file.error, words) == NULL) {
         fail_msg("\"%s\" does not say \"%s\"", file.error, words);
+    }
     assert_int_equal(file.fd, -1);
     otter_flash_file_close(&file);
 }
@@ -89,11 +90,13 @@ static void unreadable_file_is_refused(void **state)
 
     make_file("locked", 0x10000);
     assert_int_equal(chmod(path, 0), 0);
-    if (me == 0)
+    if (me == 0) {
         assert_int_equal(seteuid(65534), 0);
+    }
     refused(OTTER_FILE_FAILED, "Permission denied");
-    if (me == 0)
+    if (me == 0) {
         assert_int_equal(seteuid(me), 0);
+    }
     unlink(path);
 }
 

@@ -150,8 +150,9 @@ static void tears_land_what_they_say(void **state)
     otter_nor_tear(bytes, &wipe, &(struct otter_nor_tear){OTTER_TEAR_BIT, 8 * 3 + 5, 0});
     assert_int_equal(bytes[3], 1u << 5);
     bytes[3] = 0;
-    for (unsigned i = 0; i < UNIT; i++)
+    for (unsigned i = 0; i < UNIT; i++) {
         assert_int_equal(bytes[i], 0);
+    }
 
     otter_nor_tear(bytes, &wipe, &(struct otter_nor_tear){OTTER_TEAR_BYTES, 10, 0});
     assert_int_equal(bytes[9], 0xFF);
@@ -173,15 +174,17 @@ static void random_tears_repeat(void **state)
         otter_nor_tear(bytes, &wipe, &tear);
         otter_nor_tear(again, &wipe, &tear);
         assert_memory_equal(bytes, again, UNIT);
-        for (unsigned i = 0; i < UNIT * 8; i++)
+        for (unsigned i = 0; i < UNIT * 8; i++) {
             set += (bytes[i / 8] >> (i % 8)) & 1u;
+        }
         assert_in_range(set, UNIT * 8 * share / 256 * 8 / 10, UNIT * 8 * share / 256 * 12 / 10);
     }
     const struct otter_nor_op write = {OTTER_NOR_PROGRAM, 0, 16, data};
     memset(bytes, 0xFF, UNIT);
     otter_nor_tear(bytes, &write, &(struct otter_nor_tear){OTTER_TEAR_RANDOM, 7, 128});
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < 16; i++) {
         assert_int_equal(bytes[i] & data[i], data[i]);
+    }
 }
 
 int main(void)

@@ -28,18 +28,21 @@ static uint32_t naive_crc(uint32_t seq)
         const uint32_t in = (seq >> bit) & 1;
         const uint32_t out = reg & 1;
         reg >>= 1;
-        if (in != out)
+        if (in != out) {
             reg ^= 0xEDB88320u;
+        }
     }
     return ~reg;
 }
 
 static bool naive_counts(const struct otter_otadata_entry *e)
 {
-    if (e->seq == 0xFFFFFFFFu)
+    if (e->seq == 0xFFFFFFFFu) {
         return false;
-    if (e->state == 3 || e->state == 4)
+    }
+    if (e->state == 3 || e->state == 4) {
         return false;
+    }
     return e->crc == naive_crc(e->seq);
 }
 
@@ -48,12 +51,15 @@ static int naive_active(const struct otter_otadata *d)
     const bool zero = naive_counts(&d->copy[0]);
     const bool one = naive_counts(&d->copy[1]);
 
-    if (!zero && !one)
+    if (!zero && !one) {
         return -1;
-    if (!zero)
+    }
+    if (!zero) {
         return 1;
-    if (!one)
+    }
+    if (!one) {
         return 0;
+    }
     return d->copy[1].seq > d->copy[0].seq ? 1 : 0;
 }
 
@@ -65,9 +71,11 @@ static unsigned naive_slot(uint32_t seq, unsigned slots)
 /* The first seq from the active one on that selects the slot; 0 when there is none. */
 static uint32_t naive_next_seq(uint32_t current, unsigned slot, unsigned slots)
 {
-    for (uint32_t seq = current; seq != 0xFFFFFFFFu; seq++)
-        if (naive_slot(seq, slots) == slot && (seq != 0 || current == 0))
+    for (uint32_t seq = current; seq != 0xFFFFFFFFu; seq++) {
+        if (naive_slot(seq, slots) == slot && (seq != 0 || current == 0)) {
             return seq;
+        }
+    }
     return 0xFFFFFFFFu;
 }
 
@@ -82,8 +90,9 @@ static void compare(const struct otter_otadata *d, unsigned slot, unsigned slots
 
     compared++;
     assert_int_equal(otter_otadata_active(d), active);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         assert_int_equal(otter_otadata_entry_valid(&d->copy[i]), naive_counts(&d->copy[i]));
+    }
 
     const otter_err err = otter_otadata_plan_select(d, (uint8_t)slot, (uint8_t)slots, state, &plan);
     if (active < 0) {
@@ -115,8 +124,9 @@ static void compare(const struct otter_otadata *d, unsigned slot, unsigned slots
     for (int valid = 0; valid < 2; valid++) {
         const otter_err marked = otter_otadata_plan_mark(d, valid != 0, &plan);
         assert_int_equal(marked, active < 0 ? OTTER_ERR_NO_OTADATA : OTTER_OK);
-        if (marked != OTTER_OK)
+        if (marked != OTTER_OK) {
             continue;
+        }
         struct otter_otadata_entry want = d->copy[active];
         want.state = valid ? 2 : 3;
         assert_int_equal(plan.copy, active);
@@ -153,8 +163,9 @@ static void encode_and_decode_are_inverse(void **state)
     uint8_t again[OTTER_OTADATA_ENTRY_SIZE];
     struct otter_otadata_entry e;
 
-    for (unsigned i = 0; i < sizeof(raw); i++)
+    for (unsigned i = 0; i < sizeof(raw); i++) {
         raw[i] = (uint8_t)(i * 7 + 1);
+    }
     otter_otadata_decode(&e, raw);
     assert_int_equal(e.seq, 0x160F0801u);
     assert_int_equal(e.state, 0xBEB7B0A9u);
@@ -174,17 +185,22 @@ static void every_pair(void **state)
     struct otter_otadata_entry all[11 * 7 * 3];
     size_t n = 0;
 
-    for (size_t q = 0; q < 11; q++)
-        for (size_t t = 0; t < 7; t++)
-            for (size_t c = 0; c < 3; c++)
+    for (size_t q = 0; q < 11; q++) {
+        for (size_t t = 0; t < 7; t++) {
+            for (size_t c = 0; c < 3; c++) {
                 all[n++] = entry(seqs[q], states[t], crc_errors[c]);
-    for (size_t a = 0; a < n; a++)
+            }
+        }
+    }
+    for (size_t a = 0; a < n; a++) {
         for (size_t b = 0; b < n; b++) {
             const struct otter_otadata d = {{all[a], all[b]}};
             const unsigned slots = 1 + (unsigned)(a + 3 * b) % 16;
-            for (unsigned slot = 0; slot < slots; slot++)
+            for (unsigned slot = 0; slot < slots; slot++) {
                 compare(&d, slot, slots, slot % 2 ? OTTER_OTADATA_UNDEFINED : OTTER_OTADATA_NEW);
+            }
         }
+    }
 }
 
 static uint64_t random_state;
