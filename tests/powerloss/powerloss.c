@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power lost everywhere: FAULTS.md F01 to F04.
+ * Power lost everywhere: F01 to F04.
  *
  * A scenario (a layout, a history, then an update with what follows it) is played once. Before
  * each flash operation takes place, its flash is copied once for every way the power can go there:
@@ -21,62 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/powerloss/world.h"
+#include "tests/powerloss/scenario.h"
+#include "tests/powerloss/tears.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ENTRY_WORDS 8u
 #define DEPTH_MAX 2
 #define PRINTED_MAX 20u
-
-static const struct geometry geometries[] = {
-    /* erase unit, write unit, image, chunk */
-    {64, 4, 336, 0},       /* small: for double cuts */
-    {64, 16, 336, 0},      /* the same, with an otadata entry in one program */
-    {256, 1, 700, 48},     /* the smallest write unit, odd chunks */
-    {256, 4, 1000, 0},     /* several sectors */
-    {512, 16, 1300, 100},  /* flash encryption: 16 bytes at a time */
-    {512, 32, 1300, 0},    /* as large as an otadata entry */
-    {1024, 8, 2000, 1000}, /* */
-    {4096, 4, 5000, 0},    /* the real thing */
-    {4096, 32, 5000, 1024},
-};
-
-static const struct shape shapes[] = {
-    /* factory, ota slots */
-    {true, 2},
-    {false, 2},
-    {false, 3},
-    {true, 4},
-};
-
-/* What happened before. */
-enum history {
-    FRESH,       /* nothing: otadata is blank */
-    UPDATED,     /* one update, confirmed */
-    UPDATED_OFT, /* three */
-    REJECTED,    /* one update that gave itself up: its image is still there, whole */
-    CRASHED,     /* one that never confirmed: the same */
-    FELL_BACK,   /* two updates, then the running image was damaged */
-    EXHAUSTED,   /* otadata has no seq left */
-    HISTORY_COUNT
-};
-
-/* What the power is cut during. */
-enum play {
-    CONFIRM,   /* an update that confirms */
-    ROLL_BACK, /* one that gives itself up */
-    CRASH,     /* one that never confirms */
-    GIVE_UP,   /* one that is aborted half way */
-    PLAY_COUNT
-};
-
-struct scenario {
-    unsigned geometry;
-    unsigned shape;
-    unsigned history;
-    unsigned play;
-    unsigned rollback; /* bootloader and application have it enabled */
-};
 
 /* One way the power goes, and at which operation. */
 struct cut {
@@ -102,98 +52,13 @@ static struct {
     struct effort effort;
     struct cut cuts[DEPTH_MAX];
     unsigned worker, workers;
-    uint64_t first_cuts; /* counted to share out the work */
-    uint32_t seed;
-    uint32_t tear_seed;
+    uint64_t first_cuts;   /* counted to share out the work */
+    uint32_t seed;         /* of the next random tear */
     struct totals *totals; /* this worker's */
     bool only;             /* --case: nothing but `wanted` */
     struct cut wanted[DEPTH_MAX];
     int wanted_count;
 } run;
-
-/* ---- every way one operation can be torn ------------------------------------------------- */
-
-struct tears {
-    const struct otter_nor_op *op;
-    const uint8_t *bytes; /* the flash before it */
-    bool entry;           /* touches an otadata entry */
-    uint32_t random;
-    uint32_t words; /* mask of the entry's words that it changes */
-    enum { BYTES, WORDS, BITS, RANDOM, DONE } stage;
-    uint32_t next;
-};
-
-/* The bits of byte i that the operation changes. */
-static uint8_t change(const struct tears *t, uint32_t i)
-{
-    const uint8_t old = t->bytes[t->op->address + i];
-    const uint8_t done = t->op->kind == OTTER_NOR_ERASE ? 0xFF : (uint8_t)(old & t->op->data[i]);
-
-    return old ^ done;
-}
-
-static struct tears tears_of(const struct world *w, const struct otter_nor_op *op, uint32_t random)
-{
-    const uint32_t unit = w->geometry.erase_unit;
-    struct tears t = {.op = op, .bytes = w->bytes, .random = random, .stage = BYTES};
-
-    t.entry = op->address < 2 * unit && op->address % unit < OTTER_OTADATA_ENTRY_SIZE;
-    for (uint32_t i = 0; t.entry && i < op->len && i < 4 * ENTRY_WORDS; i++) {
-        if (change(&t, i) != 0) {
-            t.words |= 1u << (i / 4);
-        }
-    }
-    return t;
-}
-
-/* The next tear that gives a flash of its own, in no other order than fewest changes first. */
-static bool next_tear(struct tears *t, struct otter_nor_tear *tear)
-{
-    static const uint8_t shares[] = {3, 24, 64, 128, 192, 232, 250};
-    const uint32_t i = t->next++;
-
-    switch (t->stage) {
-    case BYTES:
-        if (i < t->op->len) {
-            if (i != 0 && change(t, i - 1) == 0) {
-                return next_tear(t, tear);
-            }
-            *tear = (struct otter_nor_tear){OTTER_TEAR_BYTES, i, 0};
-            return true;
-        }
-        break;
-    case WORDS:
-        if (t->entry && i < 1u << ENTRY_WORDS) {
-            if (i == 0 || i == t->words || (i & ~t->words) != 0) {
-                return next_tear(t, tear);
-            }
-            *tear = (struct otter_nor_tear){OTTER_TEAR_WORDS, i, 0};
-            return true;
-        }
-        break;
-    case BITS:
-        if (t->entry && i < t->op->len * 8 && i < ENTRY_WORDS * 32) {
-            if (((change(t, i / 8) >> (i % 8)) & 1) == 0) {
-                return next_tear(t, tear);
-            }
-            *tear = (struct otter_nor_tear){OTTER_TEAR_BIT, i, 0};
-            return true;
-        }
-        break;
-    case RANDOM:
-        if (i < t->random) {
-            *tear = (struct otter_nor_tear){OTTER_TEAR_RANDOM, run.seed + run.tear_seed++,
-                                            shares[i % COUNT(shares)]};
-            return true;
-        }
-        break;
-    case DONE:
-        return false;
-    }
-    t->stage++;
-    t->next = 0;
-    return next_tear(t, tear);
-}
 
 /* ---- cutting ----------------------------------------------------------------------------- */
 
@@ -277,7 +142,8 @@ static void cut_here(struct world *w, int depth, const struct otter_nor_op *op)
         }
         return;
     }
-    struct tears tears = tears_of(w, op, depth == 0 ? run.effort.random : run.effort.random_deep);
+    struct tears tears =
+        tears_of(w, op, depth == 0 ? run.effort.random : run.effort.random_deep, &run.seed);
     while (next_tear(&tears, &cut->tear)) {
         if (depth != 0 || run.first_cuts++ % run.workers == run.worker) {
             try_cut(w, depth, op);
@@ -287,143 +153,23 @@ static void cut_here(struct world *w, int depth, const struct otter_nor_op *op)
 
 /* ---- scenarios --------------------------------------------------------------------------- */
 
-static const struct image *image(const struct world *w, int i)
-{
-    return &w->gallery->images[i];
-}
-
-static bool update_to(struct world *w, int i)
-{
-    const otter_err err = world_update(w, image(w, i));
-
-    if (err != OTTER_OK) {
-        return world_fail(w, "update to image %d: %s", i, otter_err_text(err));
-    }
-    return world_power_on(w) && world_must_run(w, image(w, i));
-}
-
-static bool confirm(struct world *w)
-{
-    const otter_err err = w->rollback ? otter_boot_confirm(world_slots(w)) : OTTER_OK;
-
-    return err == OTTER_OK || world_fail(w, "confirm: %s", otter_err_text(err));
-}
-
-static bool roll_back(struct world *w)
-{
-    w->given_up = true;
-    const otter_err err = otter_boot_roll_back(world_slots(w));
-
-    return err == OTTER_OK || world_fail(w, "roll back: %s", otter_err_text(err));
-}
-
-/* The running image loses a bit, and the bootloader goes back to the one before. */
-static bool damage_running(struct world *w)
-{
-    const struct otter_region r = otter_layout_slot(&w->layout, w->slots.running);
-
-    w->bytes[r.offset + r.size / 3] ^= 1;
-    w->target = w->slots.running;
-    return world_power_on(w);
-}
-
-static void write_entry(struct world *w, int copy, uint32_t seq)
-{
-    struct otter_otadata_entry entry = {
-        .seq = seq, .state = OTTER_OTADATA_VALID, .crc = otter_otadata_crc(seq)};
-    uint8_t *at = w->bytes + (uint32_t)copy * w->layout.otadata_stride;
-
-    memset(entry.label, 0xFF, sizeof(entry.label));
-    memset(at, 0xFF, w->layout.otadata_stride);
-    otter_otadata_encode(&entry, at);
-}
-
-/* As after billions of updates: the running slot by the last seq there is. */
-static bool exhaust(struct world *w)
-{
-    uint32_t seq = OTTER_OTADATA_SEQ_NONE - 1;
-
-    while (otter_otadata_slot(seq, w->layout.ota_slots) != w->slots.running) {
-        seq--;
-    }
-    write_entry(w, 0, seq - 1);
-    write_entry(w, 1, seq);
-    return world_power_on(w);
-}
-
-static bool live_through(struct world *w, unsigned history)
-{
-    if (!world_power_on(w)) {
-        return false;
-    }
-    switch (history) {
-    case FRESH:
-        return true;
-    case UPDATED:
-        return update_to(w, 1) && confirm(w);
-    case UPDATED_OFT:
-        return update_to(w, 1) && confirm(w) && update_to(w, 2) && confirm(w) && update_to(w, 1) &&
-               confirm(w);
-    case REJECTED:
-        return update_to(w, 1) && roll_back(w) && world_power_on(w);
-    case CRASHED:
-        return update_to(w, 1) && world_power_on(w);
-    case FELL_BACK:
-        return update_to(w, 1) && confirm(w) && update_to(w, 2) && confirm(w) && damage_running(w);
-    case EXHAUSTED:
-        return update_to(w, 1) && confirm(w) && exhaust(w);
-    default:
-        return world_fail(w, "no such history");
-    }
-}
-
-static bool play(struct world *w, unsigned which)
-{
-    const struct image *old = w->running;
-    const struct image *new = image(w, 3);
-
-    switch (which) {
-    case CONFIRM:
-        return update_to(w, 3) && confirm(w) && world_power_on(w) && world_must_run(w, new) &&
-               (!world_is_pending(w) || world_fail(w, "pending after confirm"));
-    case ROLL_BACK:
-        return update_to(w, 3) && roll_back(w) && world_power_on(w) && world_must_run(w, old);
-    case CRASH:
-        return update_to(w, 3) && world_power_on(w) && world_must_run(w, old);
-    case GIVE_UP:
-        return world_update_part(w, new, new->len / 2) == OTTER_OK && world_power_on(w) &&
-               world_must_run(w, old);
-    default:
-        return world_fail(w, "no such play");
-    }
-}
-
-/* Giving up and never confirming mean nothing to a bootloader without rollback. */
-static bool possible(const struct scenario *s)
-{
-    return s->rollback || (s->history != REJECTED && s->history != CRASHED &&
-                           s->play != ROLL_BACK && s->play != CRASH);
-}
-
 static void run_scenario(const struct scenario *s, const struct effort *effort)
 {
-    const struct geometry *geometry = &geometries[s->geometry];
     struct world *w = run.worlds;
     struct gallery gallery;
 
     run.scenario = *s;
     run.effort = *effort;
-    if (!gallery_build(&gallery, geometry)) {
+    if (!gallery_build(&gallery, &geometries[s->geometry])) {
         print_failure(0, "the images cannot be built");
         return;
     }
-    bool good = world_start(w, &gallery, geometry, &shapes[s->shape], s->rollback != 0) &&
-                live_through(w, s->history);
+    bool good = scenario_start(w, s, &gallery);
     if (good) {
         w->nor.operations = 0;
         w->nor.before = before_operation;
         w->nor.before_ctx = w;
-        good = play(w, s->play);
+        good = scenario_play(w, s);
     }
     if (!good) {
         print_failure(0, w->why);
@@ -439,12 +185,12 @@ static void single_cuts(uint32_t random)
     const struct effort effort = {.depth = 1, .random = random};
     struct scenario s;
 
-    for (s.geometry = 0; s.geometry < COUNT(geometries); s.geometry++) {
-        for (s.shape = 0; s.shape < COUNT(shapes); s.shape++) {
+    for (s.geometry = 0; s.geometry < GEOMETRY_COUNT; s.geometry++) {
+        for (s.shape = 0; s.shape < SHAPE_COUNT; s.shape++) {
             for (s.history = 0; s.history < HISTORY_COUNT; s.history++) {
                 for (s.play = 0; s.play < PLAY_COUNT; s.play++) {
                     for (s.rollback = 0; s.rollback < 2; s.rollback++) {
-                        if (possible(&s)) {
+                        if (scenario_possible(&s)) {
                             run_scenario(&s, &effort);
                         }
                     }
@@ -493,7 +239,7 @@ static bool parse_case(const char *text, struct scenario *s)
 
     if (sscanf(text, "%u.%u.%u.%u.%u%n", &s->geometry, &s->shape, &s->history, &s->play,
                &s->rollback, &used) != 5 ||
-        s->geometry >= COUNT(geometries) || s->shape >= COUNT(shapes)) {
+        s->geometry >= GEOMETRY_COUNT || s->shape >= SHAPE_COUNT) {
         return false;
     }
     for (text += used; *text != '\0'; run.wanted_count++) {
