@@ -21,6 +21,7 @@
 #define REDIRECTS_MAX 5L
 #define STALL_MS 15000u
 #define GIVE_UP_MS 90000u
+#define IN_VAIN_MAX 4u /* answers that brought nothing new: the server's length lies */
 #define LINE_MAX_ 256
 
 /* What an answer's head says. */
@@ -50,6 +51,7 @@ struct http {
     uint32_t heard_at;  /* ms: last new byte, or start of waiting for one */
     uint32_t answer_at; /* ms: last sign of life of this connection */
     unsigned tries;     /* connections in a row without a new byte */
+    unsigned in_vain;   /* those of them that the server answered with the file */
     size_t start, len;  /* of what waits in buffer */
     char why[CURL_ERROR_SIZE];
     uint8_t buffer[BUFFER_SIZE];
@@ -249,6 +251,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
         h->received += (uint32_t)(len - known);
         h->heard_at = h->answer_at;
         h->tries = 0;
+        h->in_vain = 0;
     }
     return len;
 }
@@ -374,7 +377,8 @@ static void over(struct http *h, CURLcode code)
     code = code == CURLE_OK && h->judged ? CURLE_PARTIAL_FILE : code;
     /* At the very start a failure is told at once: the URL may be wrong. */
     bool later = code == CURLE_OK || passing(code);
-    if (!h->began || !later || h->tries >= 10 ||
+    h->in_vain += h->judged;
+    if (!h->began || !later || h->in_vain > IN_VAIN_MAX ||
         otter_clock_ms() - h->heard_at >= h->options.give_up_ms) {
         if (h->began && h->firmware->size != OTTER_LENGTH_UNKNOWN) {
             fatal(h, "the download broke off after %u of %u bytes and could not go on (%.80s)",

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -145,8 +145,10 @@ otter_err otter_hosted_link_open(const char *address, int *fd, char *error, size
     const char *why = NULL;
     if (!a.is_socket && (fstat(*fd, &st) != 0 || !S_ISCHR(st.st_mode))) {
         why = "is no serial line or other character device";
+    } else if (!a.is_socket && flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        why = "another program is using it";
     } else if (!a.is_socket && isatty(*fd)) {
-        if (ioctl(*fd, TIOCEXCL) != 0 || !set_raw(*fd, a.speed)) {
+        if (!set_raw(*fd, a.speed)) {
             why = strerror(errno);
         }
     } else if (a.has_baud) {

@@ -205,6 +205,9 @@ static otter_err ask_version(struct job *job, bool *open,
         err = otter_hosted_client_version(job->client, version);
     }
     *open = err != OTTER_ERR_LINK && err != OTTER_ERR_ARG;
+    if (!*open || err == OTTER_ERR_TIMEOUT) {
+        job->restarted = true; /* it was away: its next answer is that of the new start */
+    }
     return err;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ESP-Hosted, black box: otter against otter-device on a pseudo-terminal or a Unix socket, the
 step-by-step commands, the C example and the Python module."""
+import fcntl
 import json
 import os
 import signal
@@ -60,6 +61,15 @@ def test_update(device, image, kind):
     assert result["exit_code"] == 0 and result["message"] == "updated; the device is back"
     assert result["old_version"] == "1.0.0.0.0" and result["new_version"] == "1.1.0.0.0"
     assert d.runs("1.1.0") and d.holds(new)
+
+
+def test_a_line_has_one_user(device, image):
+    d = device()
+    with open(d.socket, "rb+", buffering=0) as line:
+        fcntl.flock(line, fcntl.LOCK_EX)
+        result = update(d.target, image("1.1.0"))
+        assert result["exit_code"] == 5 and "another program" in result["message"]
+    assert update(d.target + "?baud=921600", image("1.1.0"))["exit_code"] == 0
 
 
 def test_update_from_standard_input(device, image):
