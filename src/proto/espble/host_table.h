@@ -39,23 +39,27 @@
     X(STARTED, ATT_ERROR, att_error, DONE, "fail")                                                 \
     X(STARTED, TIMEOUT, try_again, READY, "send it again, a bounded number of times")              \
     X(STARTED, LOST, lost, DONE, "fail")                                                           \
-    X(STARTED, CANCEL, may_cancel, CANCELLING, "")                                                 \
+    X(STARTED, CANCEL, may_cancel, CANCELLING, "tell the device")                                  \
                                                                                                    \
     X(SENDING, STEP, send_packets, STOPPING, "send packets; stay until all is acknowledged")       \
     X(SENDING, SECTOR_ACK, sector_answered, SETTLING, "success: go on; an error: settle")          \
     X(SENDING, COMMAND_ACK, taken_back, SENDING, "START rejected: fail")                           \
     X(SENDING, ATT_ERROR, packet_refused, SETTLING, "unlikely error: settle; another: fail")       \
     X(SENDING, TIMEOUT, step_back, SENDING, "send from the oldest sector not acknowledged")        \
-    X(SENDING, LOST, lost_sending, DONE, "everything sent: gone with it; else fail")               \
-    X(SENDING, CANCEL, may_cancel, CANCELLING, "too late once everything is sent")                 \
+    X(SENDING, LOST, lost_sending, DONE,                                                           \
+      "gone with everything: success, to be looked at; else fail")                                 \
+    X(SENDING, CANCEL, may_cancel, CANCELLING,                                                     \
+      "tell the device; too late once everything is sent")                                         \
                                                                                                    \
     X(SETTLING, STEP, send_rest, SETTLING, "send the sector to its end, then wait for silence")    \
     X(SETTLING, SECTOR_ACK, answered_late, SETTLING, "take it; wait for silence again")            \
     X(SETTLING, COMMAND_ACK, taken_back, SETTLING, "START rejected: fail")                         \
     X(SETTLING, ATT_ERROR, packet_refused, SETTLING, "unlikely error: go on; another: fail")       \
     X(SETTLING, TIMEOUT, settled, SENDING, "send from the oldest sector not acknowledged")         \
-    X(SETTLING, LOST, lost_sending, DONE, "everything sent: gone with it; else fail")              \
-    X(SETTLING, CANCEL, may_cancel, CANCELLING, "too late once everything is sent")                \
+    X(SETTLING, LOST, lost_sending, DONE,                                                          \
+      "gone with everything: success, to be looked at; else fail")                                 \
+    X(SETTLING, CANCEL, may_cancel, CANCELLING,                                                    \
+      "tell the device; too late once everything is sent")                                         \
                                                                                                    \
     X(STOPPING, STEP, send_stop, STOPPED, "send STOP")                                             \
     X(STOPPING, TIMEOUT, try_again, STOPPING, "the link does not move: wait again, a few times")   \
@@ -68,11 +72,11 @@
                                                                                                    \
     X(CANCELLING, STEP, send_stop, CANCELLED, "send STOP")                                         \
     X(CANCELLING, TIMEOUT, cancelled, DONE, "the link does not move: leave it")                    \
-    X(CANCELLING, LOST, cancelled, DONE, "")                                                       \
+    X(CANCELLING, LOST, cancelled, DONE, "cancelled")                                              \
                                                                                                    \
-    X(CANCELLED, COMMAND_ACK, cancelled, DONE, "")                                                 \
-    X(CANCELLED, ATT_ERROR, cancelled, DONE, "")                                                   \
-    X(CANCELLED, TIMEOUT, cancelled, DONE, "")                                                     \
-    X(CANCELLED, LOST, cancelled, DONE, "")
+    X(CANCELLED, COMMAND_ACK, cancelled, DONE, "cancelled")                                        \
+    X(CANCELLED, ATT_ERROR, cancelled, DONE, "cancelled")                                          \
+    X(CANCELLED, TIMEOUT, cancelled, DONE, "cancelled")                                            \
+    X(CANCELLED, LOST, cancelled, DONE, "cancelled")
 
 #endif
