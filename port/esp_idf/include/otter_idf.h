@@ -14,9 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "esp_err.h"
-#include "esp_event.h"
-#include "esp_system.h"
+#include <esp_err.h>
+#include <esp_event.h>
+#include <esp_system.h>
 
 #include "otter/err.h"
 #include "otter/image.h"

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "esp_err.h"
+#include <esp_err.h>
 
 #include "otter/fuota.h"
 

@@ -9,7 +9,7 @@
 #ifndef OTTER_IDF_HOSTED_H
 #define OTTER_IDF_HOSTED_H
 
-#include "esp_err.h"
+#include <esp_err.h>
 
 #include "otter/hosted.h"
 

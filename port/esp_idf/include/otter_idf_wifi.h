@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "esp_err.h"
+#include <esp_err.h>
 
 #include "otter/wifi.h"
 

@@ -7,12 +7,12 @@
 
 #include <string.h>
 
-#include "esp_log.h"
-#include "freertos/FreeRTOS.h"
-#include "freertos/semphr.h"
-#include "freertos/task.h"
-#include "host/ble_hs.h"
-#include "sdkconfig.h"
+#include <esp_log.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <freertos/task.h>
+#include <host/ble_hs.h>
+#include <sdkconfig.h>
 
 #include "otter/espble.h"
 #include "otter/gattota.h"

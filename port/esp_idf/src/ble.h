@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "host/ble_hs.h"
-#include "sdkconfig.h"
+#include <host/ble_hs.h>
+#include <sdkconfig.h>
 
 #include "otter/gatt.h"
 #include "otter/gatt_queue.h"

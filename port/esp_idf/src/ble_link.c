@@ -2,9 +2,9 @@
 /* Connections: who subscribed to what, indications on their way, how fast a link should be. */
 #include <string.h>
 
-#include "esp_log.h"
-#include "freertos/FreeRTOS.h"
-#include "sdkconfig.h"
+#include <esp_log.h>
+#include <freertos/FreeRTOS.h>
+#include <sdkconfig.h>
 
 #include "ble.h"
 #include "internal.h"

@@ -2,10 +2,10 @@
 /* The tables of the protocols as NimBLE wants them, and the Device Information service. */
 #include <string.h>
 
-#include "esp_chip_info.h"
-#include "esp_log.h"
-#include "esp_mac.h"
-#include "sdkconfig.h"
+#include <esp_chip_info.h>
+#include <esp_log.h>
+#include <esp_mac.h>
+#include <sdkconfig.h>
 
 #include "otter/identity.h"
 #include "otter/image.h"

@@ -2,16 +2,16 @@
 /* The device's one update session behind a lock, its events, and the health of a new image. */
 #include <string.h>
 
-#include "esp_app_desc.h"
-#include "esp_chip_info.h"
-#include "esp_log.h"
-#include "esp_timer.h"
-#include "freertos/FreeRTOS.h"
-#include "freertos/semphr.h"
-#include "freertos/task.h"
-#include "sdkconfig.h"
+#include <esp_app_desc.h>
+#include <esp_chip_info.h>
+#include <esp_log.h>
+#include <esp_timer.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <freertos/task.h>
+#include <sdkconfig.h>
 #if CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK
-#include "esp_efuse.h"
+#include <esp_efuse.h>
 #endif
 
 #include "otter/health.h"

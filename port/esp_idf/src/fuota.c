@@ -4,17 +4,17 @@
 
 #include <string.h>
 
-#include "esp_http_client.h"
-#include "esp_log.h"
-#include "esp_mac.h"
-#include "esp_random.h"
-#include "esp_tls.h"
-#include "freertos/FreeRTOS.h"
-#include "freertos/semphr.h"
-#include "freertos/task.h"
-#include "sdkconfig.h"
+#include <esp_http_client.h>
+#include <esp_log.h>
+#include <esp_mac.h>
+#include <esp_random.h>
+#include <esp_tls.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <freertos/task.h>
+#include <sdkconfig.h>
 #ifdef CONFIG_MBEDTLS_CERTIFICATE_BUNDLE
-#include "esp_crt_bundle.h"
+#include <esp_crt_bundle.h>
 #endif
 
 #include "internal.h"

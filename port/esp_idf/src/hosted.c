@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/uart.h"
-#include "esp_app_desc.h"
-#include "esp_log.h"
-#include "freertos/FreeRTOS.h"
-#include "freertos/task.h"
-#include "sdkconfig.h"
+#include <driver/uart.h>
+#include <esp_app_desc.h>
+#include <esp_log.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/task.h>
+#include <sdkconfig.h>
 
 #include "internal.h"
 

@@ -5,10 +5,10 @@
 
 #include <inttypes.h>
 
-#include "esp_err.h"
-#include "esp_ota_ops.h"
-#include "esp_partition.h"
-#include "psa/crypto.h"
+#include <esp_err.h>
+#include <esp_ota_ops.h>
+#include <esp_partition.h>
+#include <psa/crypto.h>
 
 #include "otter/hash.h"
 #include "otter/sink.h"

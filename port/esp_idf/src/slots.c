@@ -6,9 +6,9 @@
  */
 #include <string.h>
 
-#include "esp_idf_version.h"
-#include "esp_log.h"
-#include "sdkconfig.h"
+#include <esp_idf_version.h>
+#include <esp_log.h>
+#include <sdkconfig.h>
 
 #include "internal.h"
 

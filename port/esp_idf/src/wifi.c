@@ -7,13 +7,13 @@
 
 #include <string.h>
 
-#include "esp_log.h"
-#include "esp_netif.h"
-#include "esp_timer.h"
-#include "esp_wifi.h"
-#include "freertos/FreeRTOS.h"
-#include "freertos/semphr.h"
-#include "sdkconfig.h"
+#include <esp_log.h>
+#include <esp_netif.h>
+#include <esp_timer.h>
+#include <esp_wifi.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <sdkconfig.h>
 
 #include "internal.h"
 
