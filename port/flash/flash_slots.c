@@ -79,10 +79,19 @@ static bool pending(const struct otter_flash_slots *slots, const struct otter_ot
 static otter_err drop_copy(const struct otter_flash_slots *slots, const struct otter_otadata *data,
                            int copy)
 {
+    struct otter_otadata after;
+
     if (!otter_otadata_entry_valid(&data->copy[copy])) {
         return OTTER_OK;
     }
-    return otter_layout_erase_otadata(&slots->layout, &slots->flash, copy);
+    otter_err err = otter_layout_erase_otadata(&slots->layout, &slots->flash, copy);
+    if (err == OTTER_OK) {
+        err = read_otadata(slots, &after);
+    }
+    if (err == OTTER_OK && otter_otadata_entry_valid(&after.copy[copy])) {
+        err = OTTER_ERR_FLASH_DIFFERS;
+    }
+    return err;
 }
 
 static bool seq_left(const struct otter_flash_slots *slots, const struct otter_otadata *data,

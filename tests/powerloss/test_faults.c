@@ -63,6 +63,20 @@ static void start(const struct shape *shape)
     w.nor.operations = 0;
 }
 
+/* The same, then an update whose image was damaged later: the bootloader fell back to image 1, or
+ * to factory, and otadata still names the damaged one. */
+static void start_fallen_back(const struct shape *shape)
+{
+    start(shape);
+    assert_int_equal(world_update(&w, image(2)), OTTER_OK);
+    GOOD(world_power_on(&w));
+    assert_int_equal(otter_boot_confirm(world_slots(&w)), OTTER_OK);
+    w.bytes[otter_layout_slot(&w.layout, w.slots.running).offset + 100] ^= 1;
+    GOOD(world_power_on_any(&w));
+    assert_true(w.report.fell_back);
+    w.nor.operations = 0;
+}
+
 /* ---- F01 to F04: power cuts -------------------------------------------------------------- */
 
 /* An update that confirms, or one that gives itself up, and a power-on after it. */
@@ -284,12 +298,14 @@ static void F06_every_bit_of_the_image_in_its_slot(void **state)
 
 /* Update, power-on and confirm, with a fault at one operation; false when there are fewer. The
  * device must say the truth: what it calls done is done. */
-static bool faulty_update(const struct shape *shape, enum otter_nor_fault fault, uint32_t operation)
+static bool faulty_update(void (*from)(const struct shape *), const struct shape *shape,
+                          enum otter_nor_fault fault, uint32_t operation)
 {
-    start(shape);
+    from(shape);
+    const struct image *const old = w.running;
     w.nor.fault = fault;
     w.nor.fault_at = operation;
-    const otter_err err = world_update(&w, image(2));
+    const otter_err err = world_update(&w, image(3));
     if (fault == OTTER_NOR_FAIL_ONCE || fault == OTTER_NOR_FAIL_ON) {
         assert_true(err == OTTER_OK || err == OTTER_ERR_FLASH_WRITE ||
                     err == OTTER_ERR_FLASH_ERASE);
@@ -300,9 +316,9 @@ static bool faulty_update(const struct shape *shape, enum otter_nor_fault fault,
     w.strict = within_update && (fault == OTTER_NOR_FAIL_ONCE || fault == OTTER_NOR_SILENT);
     GOOD(world_power_on(&w));
     if (err == OTTER_OK) {
-        GOOD(world_must_run(&w, image(2)));
+        GOOD(world_must_run(&w, image(3)));
     } else if (fault == OTTER_NOR_FAIL_ONCE) {
-        GOOD(world_must_run(&w, image(1)));
+        GOOD(world_must_run(&w, old));
     }
     if (within_update) {
         return true;
@@ -315,8 +331,10 @@ static bool faulty_update(const struct shape *shape, enum otter_nor_fault fault,
 
 static void every_operation(enum otter_nor_fault fault, bool for_good)
 {
-    for (size_t s = 0; s < SHAPES; s++) {
-        for (uint32_t operation = 0; faulty_update(&shapes[s], fault, operation); operation++) {
+    for (size_t s = 0; s < 2 * SHAPES; s++) {
+        for (uint32_t operation = 0; faulty_update(s < SHAPES ? start : start_fallen_back,
+                                                   &shapes[s % SHAPES], fault, operation);
+             operation++) {
             /* Dead for good: it still boots, but no more can be asked. */
             if (!for_good) {
                 w.nor.fault = OTTER_NOR_NO_FAULT;
@@ -343,7 +361,7 @@ static void F08_operation_fails_once_or_from_then_on(void **state)
 /* The disk or chip comes back: what was dead takes a fresh update. */
 static void F08_flash_that_comes_back(void **state)
 {
-    for (uint32_t operation = 0; faulty_update(&shapes[0], OTTER_NOR_FAIL_ON, operation);
+    for (uint32_t operation = 0; faulty_update(start, &shapes[0], OTTER_NOR_FAIL_ON, operation);
          operation++) {
         w.nor.fault = OTTER_NOR_NO_FAULT;
         GOOD(world_recover(&w));
