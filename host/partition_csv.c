@@ -224,9 +224,11 @@ static char *trim(char *text)
 
 static otter_err read_line(struct csv *csv, char *line, uint32_t *free_at)
 {
+    char none[] = ""; /* for fields that the line does not have */
+
     for (int i = 0; i < FIELDS; i++) {
         char *field = strsep(&line, ",");
-        csv->field[i] = field ? trim(field) : (char[]){""};
+        csv->field[i] = field ? trim(field) : none;
     }
     struct otter_partition row = {0};
     size_t len = strlen(csv->field[0]);
