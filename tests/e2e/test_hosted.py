@@ -65,10 +65,11 @@ def test_update(device, image, kind):
 
 def test_a_line_has_one_user(device, image):
     d = device()
-    with open(d.socket, "rb+", buffering=0) as line:
-        fcntl.flock(line, fcntl.LOCK_EX)
-        result = update(d.target, image("1.1.0"))
-        assert result["exit_code"] == 5 and "another program" in result["message"]
+    line = os.open(d.socket, os.O_RDWR | os.O_NOCTTY)
+    fcntl.flock(line, fcntl.LOCK_EX)
+    result = update(d.target, image("1.1.0"))
+    os.close(line)
+    assert result["exit_code"] == 5 and "another program" in result["message"]
     assert update(d.target + "?baud=921600", image("1.1.0"))["exit_code"] == 0
 
 
