@@ -119,6 +119,7 @@ struct otter_espble_host {
     uint8_t state;        /* enum in src/proto/espble/host.c */
     bool waiting;         /* for the response to a write request */
     bool armed;
+    bool settling; /* the last packet before a step back is sent: the silence is timed */
     uint8_t device_percent[2]; /* PROGRESS_BAR as last notified: percent, hundredths */
     uint8_t packet[OTTER_GATT_VALUE_MAX];
 };

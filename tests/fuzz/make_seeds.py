@@ -231,7 +231,51 @@ def hosted_seeds():
     save("hosted_host", "times-out", b"\xf0\x05hello\xf4\xf4\xf4\xf0\xf5\xf0")
 
 
+# --- BLE ----------------------------------------------------------------------------------------
+
+
+def sector(number, size=4096, payload=241, conn=0):
+    return struct.pack("<BBHHB", 3, conn, number, size, payload)
+
+
+def ble_seeds():
+    wait, stop = b"\x04\x64\x00", b"\x02\x00"
+    start = b"\x01\x00" + struct.pack("<I", 5096)
+    update = start + wait + sector(0) + sector(1, 1000) + wait + stop + wait * 10
+    save("espble_device", "update", b"\x03" + update)
+    save("espble_device", "window-of-one", b"\x00" + update)
+    save("espble_device", "python", b"\x01\x01\x04" + struct.pack("<I", 5096) +
+         sector(0, conn=4) + sector(1, 1000, conn=4) + b"\x02\x04" + wait)
+    save("espble_device", "link-lost", b"\x02" + start + sector(0) + sector(1, 1000) + b"\x05\x00" +
+         wait)
+    save("espble_device", "second-central", b"\x02" + start + sector(0) + b"\x01\x01\x00\x10\x00\x00" +
+         sector(0, conn=1) + wait + sector(2) + sector(1, 900) + b"\x06" + sector(0) * 5 + b"\x06" + wait)
+    save("espble_device", "raw", b"\x00" + start + b"\x00\x00\x00" + struct.pack("<H", 5) +
+         b"\x00\x00\xff\x12\x34" + b"\x00\x00\x02" + struct.pack("<H", 20) + bytes(20) + wait)
+    request, done = b"\x01\x00\x01", b"\x01\x00\x04"
+    chunk = b"\x00\x00" + struct.pack("<H", 244)
+    rest = b"\x02\x64\x00"
+    save("gattota_device", "update", b"\x00\x00" + b"\x00\x00\x02\x00" + request + rest + chunk * 9 + done +
+         rest * 10)
+    save("gattota_device", "no-waiting", b"\x10\x01" + request + chunk * 30 + done + rest)
+    save("gattota_device", "twice", b"\x10\x01" + chunk + request + chunk + request + b"\x04" + chunk +
+         done + b"\x04\x03\x00" + rest + done + rest)
+    begin = struct.pack("<IHB", 9000, 247, 12)
+    room, poll = b"\x01\xff", b"\x00\x01\x00"
+    good = begin + room + b"\x06\x00\x05\x01" + room + b"\x04" * 3 + room + b"\x06\x00" + b"\x05\x02" + poll
+    save("espble_host", "update", good)
+    save("espble_host", "times-out", begin + room + b"\x06\x00" + b"\x00\xff\x7f" * 9)
+    save("espble_host", "complaint", begin + room + b"\x06\x00\x05\x01" + room +
+         b"\x02" + struct.pack("<4H", 0, 1, 0, 0) + poll + b"\x00\x90\x01" + room + b"\x04" * 3 + poll)
+    save("espble_host", "cancelled", begin + room + b"\x06\x00\x05\x01\x01\x03\x09\x00" + room + b"\x05\x02" + poll)
+    save("gattota_host", "update", struct.pack("<IHB", 3000, 247, 76) + room + b"\x03" + room + b"\x03\x02\x02" +
+         (room + b"\x03") * 6 + room + b"\x03\x02\x05" + poll)
+    save("gattota_host", "again-as-requests", struct.pack("<IHB", 3000, 23, 12) + room + b"\x03" + room +
+         b"\x03\x02\x02" + room + b"\x02\x06" + poll + b"\x03" + poll + b"\x03\x02\x02" + poll)
+
+
 if __name__ == "__main__":
+    ble_seeds()
     hosted_seeds()
     att_seeds()
     identity_seeds()

@@ -108,6 +108,7 @@ static otter_err start_answered(void *machine, void *arg)
     otter_err err = verdict(ack, ESPBLE_START);
 
     if (err == OTTER_OK) {
+        window = window < OTTER_ESPBLE_WINDOW_MAX ? window : OTTER_ESPBLE_WINDOW_MAX;
         window = limit > 0 && limit < window ? limit : window;
         h->status.window = window > 0 ? window : 1;
         h->tries = 0;
@@ -266,6 +267,7 @@ static otter_err send_packets(void *machine, void *arg)
 
     if (h->base == h->sectors) {
         h->tries = 0;
+        arm(h, ANSWER_MS);
         return OTTER_OK;
     }
     return send_all(h);
@@ -276,7 +278,8 @@ static otter_err send_rest(void *machine, void *arg)
     struct otter_espble_host *h = machine;
     otter_err err = send_all(h);
 
-    if (err == OTTER_ERR_AGAIN && h->packet_len == 0 && h->offset == 0 && !h->armed) {
+    if (err == OTTER_ERR_AGAIN && h->packet_len == 0 && h->offset == 0 && !h->settling) {
+        h->settling = true;
         arm(h, SETTLE_MS);
     }
     return err;
@@ -324,14 +327,11 @@ static otter_err sector_answered(void *machine, void *arg)
     struct otter_espble_host *h = machine;
     otter_err err = judge(h, arg);
 
-    if (err == OTTER_OK) {
+    if (err != OTTER_ERR_AGAIN) {
         arm(h, ANSWER_MS);
-    } else if (err == OTTER_ERR_RETRIES) {
-        h->armed = false;
-        h->wait_ms = 0;
-        return OTTER_OK;
+        h->settling = false;
     }
-    return OTTER_ERR_AGAIN;
+    return err == OTTER_ERR_RETRIES ? OTTER_OK : OTTER_ERR_AGAIN;
 }
 
 static otter_err answered_late(void *machine, void *arg)
@@ -339,8 +339,7 @@ static otter_err answered_late(void *machine, void *arg)
     struct otter_espble_host *h = machine;
 
     (void)!judge(h, arg);
-    h->armed = false;
-    h->wait_ms = 0;
+    h->settling = false;
     return OTTER_ERR_AGAIN;
 }
 
@@ -351,8 +350,8 @@ static otter_err packet_refused(void *machine, void *arg)
     if (*(const uint8_t *)arg != OTTER_ATT_UNLIKELY) {
         return att_error(machine, arg);
     }
-    h->armed = false;
-    h->wait_ms = 0;
+    arm(h, ANSWER_MS);
+    h->settling = false;
     return OTTER_OK;
 }
 
