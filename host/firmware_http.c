@@ -120,11 +120,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
         if (space != NULL) {
             size_t n = len - (size_t)(space + 1 - line);
 
-            while (n > 0 && (space[n] == '\r' || space[n] == '\n')) {
-                n--;
-            }
             n = n < sizeof(h->head.phrase) ? n : sizeof(h->head.phrase) - 1;
-            memcpy(h->head.phrase, space + 1, n);
+            for (size_t i = 0; i < n && space[1 + i] >= ' ' && space[1 + i] < 0x7F; i++) {
+                h->head.phrase[i] = space[1 + i];
+            }
         }
         return len;
     }

@@ -108,7 +108,7 @@ OTTER_CHECKED otter_err otter_hosted_device_init(struct otter_hosted_device *d,
                                                  const struct otter_hosted_config *config);
 
 /* Tells the host that the device has started (event 301), as ESP-Hosted's devices do. Call it when
- * the line is up; nothing is sent while an answer waits. */
+ * the line is up; nothing is sent while a request is worked on or its answer waits. */
 void otter_hosted_device_hello(struct otter_hosted_device *d);
 
 /*

@@ -15,6 +15,7 @@ import pytest
 import lab
 from lab import BUILD, DEVICE, OTTER, PATIENCE, Lines, Update, otter, update
 
+os.environ["no_proxy"] = "127.0.0.1"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBRARY = os.path.join(BUILD, "packaging", "libotter.so.0")
 QUICK = ["--answer-timeout", "1", "--begin-timeout", "1"]

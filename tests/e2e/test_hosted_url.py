@@ -3,6 +3,7 @@
 length, and comes back. Whatever happens, the update completes or fails clearly, and what boots is
 the old image or the new one."""
 import http.server
+import os
 import ssl
 import subprocess
 import threading
@@ -11,6 +12,8 @@ import pytest
 
 from lab import Update, update
 from test_hosted import HostedDevice
+
+os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 SIZE = 600_000  # of the image
 

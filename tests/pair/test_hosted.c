@@ -151,6 +151,19 @@ static void W02_lengths_that_lie(void **state)
     free(stream);
 }
 
+static void W02_half_a_frame_is_dropped_after_a_pause(void **state)
+{
+    static const uint8_t half[] = "\x01\x08\x00"
+                                  "ctrlResp\x02\xa0\x0f\x08\x01\x10\x75";
+
+    rig_feed(&rig, half, sizeof(half) - 1);
+    for (unsigned i = 0; i < 30; i++) { /* the driver looks after it all the while */
+        rig_pass(&rig, 100);
+        assert_int_equal(otter_hosted_device_input(&rig.device, half, 0, rig.now), 0);
+    }
+    assert_int_equal(rig_ask(&rig, OTTER_HOSTED_GET_VERSION, NULL, 0), 0);
+}
+
 static void W03_stream_split_at_every_byte(void **state)
 {
     struct rig small;
@@ -581,6 +594,7 @@ int main(void)
         cmocka_unit_test_setup(a_request_of_no_update_is_answered_without_content, reset),
         cmocka_unit_test_setup(W01_garbage_before_between_and_after_frames, reset),
         cmocka_unit_test_setup(W02_lengths_that_lie, reset),
+        cmocka_unit_test_setup(W02_half_a_frame_is_dropped_after_a_pause, reset),
         cmocka_unit_test_setup(W03_stream_split_at_every_byte, reset),
         cmocka_unit_test_setup(W03_stream_a_byte_at_a_time_and_split_at_random, reset),
         cmocka_unit_test_setup(W04_host_dies_after_every_byte, reset),

@@ -88,6 +88,11 @@ otter_err otter_hosted_device_init(struct otter_hosted_device *d,
     return OTTER_OK;
 }
 
+static bool working(const struct otter_hosted_device *d)
+{
+    return d->state == OTTER_HOSTED_WRITING || d->state == OTTER_HOSTED_CHECKING;
+}
+
 /* Puts a message where _output() finds it. */
 static void put(struct otter_hosted_device *d, const struct otter_hosted_message *m)
 {
@@ -105,7 +110,7 @@ void otter_hosted_device_hello(struct otter_hosted_device *d)
     const struct otter_hosted_message m = {
         .type = OTTER_HOSTED_EVENT, .id = OTTER_HOSTED_EVENT_ESP_INIT, .has_payload = true};
 
-    if (d->reply_len == 0) {
+    if (d->reply_len == 0 && !working(d)) {
         put(d, &m);
     }
 }
@@ -142,8 +147,7 @@ static void run(struct otter_hosted_device *d, enum event event, struct otter_ho
 {
     otter_err err = otter_fsm_event(&machine, &d->state, (uint8_t)event, d, m);
 
-    if (err != OTTER_ERR_AGAIN && d->state != OTTER_HOSTED_WRITING &&
-        d->state != OTTER_HOSTED_CHECKING) {
+    if (err != OTTER_ERR_AGAIN && !working(d)) {
         if (d->state != OTTER_HOSTED_RESTARTING || event == ON_STEP) {
             d->since = now; /* a request that is refused does not put the restart off */
         }
@@ -177,11 +181,6 @@ static void request(struct otter_hosted_device *d, uint32_t now)
     }
 }
 
-static bool working(const struct otter_hosted_device *d)
-{
-    return d->state == OTTER_HOSTED_WRITING || d->state == OTTER_HOSTED_CHECKING;
-}
-
 size_t otter_hosted_device_input(struct otter_hosted_device *d, const uint8_t *data, size_t len,
                                  uint32_t now)
 {
@@ -196,7 +195,7 @@ size_t otter_hosted_device_input(struct otter_hosted_device *d, const uint8_t *d
             request(d, now);
         }
     }
-    d->frame_at = now;
+    d->frame_at = used > 0 ? now : d->frame_at;
     return used;
 }
 
