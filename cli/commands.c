@@ -16,6 +16,13 @@ extern const struct command command_hosted_version;
 extern const struct command command_hosted_begin;
 extern const struct command command_hosted_write;
 extern const struct command command_hosted_end;
+extern const struct command command_server_upload;
+extern const struct command command_server_list;
+extern const struct command command_server_remove;
+extern const struct command command_server_devices;
+extern const struct command command_server_assign;
+extern const struct command command_server_unassign;
+extern const struct command command_server_watch;
 
 /* In the order of the overview, a row a command. Commands of one group stand together. */
 /* clang-format off */
@@ -35,6 +42,13 @@ const struct command *const commands[] = {
     &command_hosted_begin,
     &command_hosted_write,
     &command_hosted_end,
+    &command_server_upload,
+    &command_server_list,
+    &command_server_remove,
+    &command_server_assign,
+    &command_server_unassign,
+    &command_server_devices,
+    &command_server_watch,
     NULL,
 };
 /* clang-format on */
