@@ -278,7 +278,7 @@ static uint32_t fuota_run(void *transport, const struct pollfd *fds, size_t coun
     if (count > 0 && (fds[0].revents & POLLIN) != 0) {
         otter_fuota_client_events(f->epoll, 0);
     }
-    uint32_t wait = otter_fuota_client_run(&f->client, now_ms);
+    uint32_t wait = otter_fuota_client_run(&f->client);
     if (f->client.selected) {
         device_restart(f->device);
     }

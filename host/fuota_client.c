@@ -365,8 +365,23 @@ static void end_report(struct otter_fuota_client *c, CURLcode code, uint32_t now
 
 /* --- steps ----------------------------------------------------------------------------------- */
 
+/* The request is over. */
+static void finish(struct otter_fuota_client *c, CURLcode code)
+{
+    if (c->reporting) {
+        end_report(c, code, otter_clock_ms());
+        hang_up(c, false);
+    } else {
+        hang_up(c, false);
+        otter_fuota_end(&c->machine, err_of(code), otter_clock_ms());
+    }
+    if (c->config.one_connection && otter_fuota_is_idle(&c->machine)) {
+        hang_up(c, true);
+    }
+}
+
 /* curl's own time, the body that waits, and requests that are over. */
-static void drive(struct otter_fuota_client *c, uint32_t now)
+static void drive(struct otter_fuota_client *c)
 {
     int running, left;
     CURLMsg *message;
@@ -374,28 +389,19 @@ static void drive(struct otter_fuota_client *c, uint32_t now)
     c->taken = 0;
     if (c->paused) {
         c->paused = false;
-        curl_easy_pause(c->easy, CURLPAUSE_CONT);
+        CURLcode code = curl_easy_pause(c->easy, CURLPAUSE_CONT);
+        if (code != CURLE_OK) { /* no message comes of that */
+            finish(c, code);
+            return;
+        }
     }
-    if (c->timed && until(c->timer_at, now) == 0) {
+    if (c->timed && until(c->timer_at, otter_clock_ms()) == 0) {
         c->timed = false;
         curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     while (c->busy && (message = curl_multi_info_read(c->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE) {
-            continue;
-        }
-        CURLcode code = message->data.result;
-        bool report = c->reporting;
-
-        if (report) {
-            end_report(c, code, now);
-        }
-        hang_up(c, false);
-        if (!report) {
-            otter_fuota_end(&c->machine, err_of(code), now);
-        }
-        if (c->config.one_connection && otter_fuota_is_idle(&c->machine)) {
-            hang_up(c, true);
+        if (message->msg == CURLMSG_DONE) {
+            finish(c, message->data.result);
         }
     }
 }
@@ -406,13 +412,15 @@ static void refuse(struct otter_fuota_client *c, uint32_t now)
     otter_fuota_end(&c->machine, OTTER_ERR_LINK, now);
 }
 
-uint32_t otter_fuota_client_run(struct otter_fuota_client *c, uint32_t now)
+uint32_t otter_fuota_client_run(struct otter_fuota_client *c)
 {
     uint32_t wait = 0;
 
     if (c->multi != NULL) {
-        drive(c, now);
+        drive(c);
     }
+    /* The machine has seen the time that curl's callbacks saw: never show it an earlier one. */
+    uint32_t now = otter_clock_ms();
     if (!c->busy && c->report != NULL && otter_fuota_is_idle(&c->machine) &&
         until(c->report_at, now) == 0 && !send_report(c)) {
         hang_up(c, false);

@@ -78,7 +78,7 @@ void otter_fuota_client_free(struct otter_fuota_client *client);
 void otter_fuota_client_events(int epoll, int timeout_ms);
 
 /* Returns in how many ms to call again, OTTER_FUOTA_NEVER: after an event. */
-uint32_t otter_fuota_client_run(struct otter_fuota_client *client, uint32_t now_ms);
+uint32_t otter_fuota_client_run(struct otter_fuota_client *client);
 
 /* Sends a report when no attempt runs; replaces one that was not sent yet. A server that does not
  * know reports is not asked again. False: no memory. */
