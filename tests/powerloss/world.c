@@ -285,7 +285,7 @@ bool world_is_pending(struct world *w)
     return otter_boot_state(world_slots(w), &state) == OTTER_OK && state == OTTER_BOOT_PENDING;
 }
 
-static otter_err begin(struct world *w, const struct image *image, uint32_t length)
+otter_err world_expect(struct world *w, const struct image *image)
 {
     const struct otter_update_config config = {
         .slots = world_slots(w),
@@ -302,7 +302,13 @@ static otter_err begin(struct world *w, const struct image *image, uint32_t leng
     w->given_up = false;
     w->target = otter_flash_slots_next(&w->slots);
     memcpy(w->before, w->bytes, w->nor.size);
-    const otter_err err = otter_update_init(&w->update, &config);
+    return otter_update_init(&w->update, &config);
+}
+
+static otter_err begin(struct world *w, const struct image *image, uint32_t length)
+{
+    const otter_err err = world_expect(w, image);
+
     return err != OTTER_OK ? err : otter_update_begin(&w->update, length);
 }
 

@@ -101,6 +101,9 @@ bool world_power_on(struct world *w);
 bool world_power_on_any(struct world *w);
 bool world_must_run(struct world *w, const struct image *image);
 
+/* Readies the session for an update that comes some other way, and sets old, new and target. */
+otter_err world_expect(struct world *w, const struct image *image);
+
 /* A whole update; sets old, new and target. The error is the session's. */
 otter_err world_update(struct world *w, const struct image *image);
 /* The same without announcing a length, and given up after `bytes` bytes. */
