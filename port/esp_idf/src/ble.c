@@ -48,8 +48,7 @@ static struct {
     uint32_t ring[CONFIG_OTTER_BLE_QUEUE / sizeof(uint32_t)];
 } ble;
 
-/* ---- between the stack's task and ours ---------------------------------------------------------
- */
+/* ---- between the stack's task and ours ------------------------------------------------------- */
 
 static void lock(void *unused)
 {
@@ -112,8 +111,7 @@ int otter_idf_ble_give(const struct ble_place *place, struct os_mbuf *om)
     return os_mbuf_append(om, value, (uint16_t)len) == 0 ? 0 : BLE_ATT_ERR_INSUFFICIENT_RES;
 }
 
-/* ---- the worker ---------------------------------------------------------------------------------
- */
+/* ---- the worker ------------------------------------------------------------------------------ */
 
 static otter_err send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr,
                       const uint8_t *data, size_t len)
@@ -177,7 +175,7 @@ static void work(void *unused)
 }
 
 /* ---- start
- * --------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------- */
 
 static void customer(void *ctx, uint16_t conn, const uint8_t *data, size_t len)
 {
@@ -321,7 +319,7 @@ esp_err_t otter_idf_ble_customer_send(uint16_t conn_handle, const uint8_t *data,
 }
 
 /* ---- helpers for the application's own code
- * -------------------------------------------------------- */
+ * ----------------------------------------------- */
 
 void otter_idf_ble_adv_fields(struct ble_hs_adv_fields *advertisement,
                               struct ble_hs_adv_fields *scan_response)

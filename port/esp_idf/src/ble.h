@@ -52,7 +52,7 @@ struct ble_place {
     uint16_t handle; /* of its value, filled in by the stack */
 };
 
-/* ---- ble_table.c: our tables as NimBLE wants them ---- */
+/* ---- ble_table.c: our tables as NimBLE wants them -------------------------------------------- */
 
 /* Translates count mounts, Device Information behind them. The result lives as long as the
  * program. */
@@ -62,7 +62,7 @@ struct ble_place *otter_idf_ble_place(uint8_t mount, uint8_t id);
 /* The one with this value handle, or NULL. */
 const struct ble_place *otter_idf_ble_find(uint16_t handle);
 
-/* ---- ble_link.c: connections ---- */
+/* ---- ble_link.c: connections ----------------------------------------------------------------- */
 
 /* Registers for the stack's events. wake: something happened that the worker should look at. */
 int otter_idf_ble_link_start(struct otter_gatt_queue *queue, void (*wake)(void));
@@ -80,7 +80,7 @@ bool otter_idf_ble_link_seen(void);
 /* 0, or the ATT error for a connection that is not secure enough. */
 int otter_idf_ble_link_refuses(uint16_t conn);
 
-/* ---- ble.c ---- */
+/* ---- ble.c ----------------------------------------------------------------------------------- */
 
 /* From an access callback: takes a write off the stack's task. Returns an ATT error or 0. */
 int otter_idf_ble_take(uint16_t conn, const struct ble_place *place, const struct os_mbuf *om);

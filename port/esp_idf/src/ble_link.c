@@ -160,8 +160,7 @@ int otter_idf_ble_link_refuses(uint16_t conn)
     return 0;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static otter_err err_of(int rc)
 {
@@ -209,8 +208,9 @@ otter_err otter_idf_ble_link_send(uint16_t conn, const struct ble_place *place, 
     return err;
 }
 
-/* ---- speed ------------------------------------------------------------------------------------
- */
+/* ---- speed ----------------------------------------------------------------------------------- */
+
+#if CONFIG_OTTER_BLE_FAST_LINK
 
 /* Wishes: a central that refuses them gets its update all the same. */
 static void wish(const char *what, int rc)
@@ -222,7 +222,6 @@ static void wish(const char *what, int rc)
 
 void otter_idf_ble_link_fast(uint16_t conn, bool fast)
 {
-#if CONFIG_OTTER_BLE_FAST_LINK
     const struct ble_gap_upd_params params = {
         .itvl_min = fast ? FAST_MIN : CALM_MIN,
         .itvl_max = fast ? FAST_MAX : CALM_MAX,
@@ -238,5 +237,10 @@ void otter_idf_ble_link_fast(uint16_t conn, bool fast)
 #endif
     }
     wish("interval", ble_gap_update_params(conn, &params));
-#endif
 }
+
+#else
+
+void otter_idf_ble_link_fast(uint16_t conn, bool fast) {}
+
+#endif

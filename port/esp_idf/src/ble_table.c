@@ -127,8 +127,7 @@ static const struct ble_gatt_chr_def information_chars[] = {
     {0},
 };
 
-/* ---- the services for updates -----------------------------------------------------------------
- */
+/* ---- the services for updates ---------------------------------------------------------------- */
 
 static struct {
     struct ble_gatt_svc_def service[SERVICES + 1];

@@ -42,7 +42,7 @@ static struct {
     uint8_t buf[CONFIG_OTTER_BUFFER_SIZE];
 } device;
 
-/* ---- time, locks, events, restart ----------------------------------------------------------- */
+/* ---- time, locks, events, restart ------------------------------------------------------------ */
 
 uint32_t otter_idf_now_ms(void)
 {
@@ -283,8 +283,7 @@ static esp_err_t start_health(void)
     return ESP_OK;
 }
 
-/* ---- the session ------------------------------------------------------------------------------
- */
+/* ---- the session ----------------------------------------------------------------------------- */
 
 static otter_err begin(void *ctx, uint32_t length)
 {

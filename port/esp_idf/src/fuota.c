@@ -38,7 +38,7 @@ static struct {
 } fuota;
 
 /* ---- one request
- * ----------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------- */
 
 /* The certificate's faults are all that tells "not trusted" from "not reached". */
 static void look_at_tls(const esp_http_client_event_t *event)
@@ -165,7 +165,7 @@ static otter_err exchange(void)
 }
 
 /* ---- the machine
- * ----------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------- */
 
 static void on_event(void *ctx, const struct otter_fuota_event *event)
 {
@@ -270,7 +270,7 @@ static uint32_t step(bool *restart)
 }
 
 /* ---- the task
- * --------------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------------- */
 
 static void work(void *unused)
 {

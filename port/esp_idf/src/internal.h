@@ -47,14 +47,14 @@ uint32_t otter_idf_ticks(uint32_t ms);
 /* OTTER_ERR_FLASH_READ or whatever `other` is, by what ESP-IDF said. Logs what failed. */
 otter_err otter_idf_err(esp_err_t err, otter_err other, const char *what);
 
-/* ---- hash.c: SHA-256 by PSA, which uses the chip's engine ---- */
+/* ---- hash.c: SHA-256 by PSA, which uses the chip's engine ------------------------------------ */
 
 struct otter_idf_hash {
     psa_hash_operation_t operation;
 };
 struct otter_hash otter_idf_hash_on(struct otter_idf_hash *hash);
 
-/* ---- slots.c ---- */
+/* ---- slots.c --------------------------------------------------------------------------------- */
 
 struct otter_idf_slots {
     const esp_partition_t *target; /* being updated, or NULL */
@@ -62,7 +62,7 @@ struct otter_idf_slots {
 };
 struct otter_slots otter_idf_slots_table(struct otter_idf_slots *slots);
 
-/* ---- device.c: the one session ---- */
+/* ---- device.c: the one session --------------------------------------------------------------- */
 
 /* A transport's way into the session, safe from any task. */
 struct otter_idf_transport {

@@ -43,7 +43,7 @@ static void unlock(void)
 }
 
 /* ---- the machine's commands, under the lock
- * ------------------------------------------------------ */
+ * ----------------------------------------------- */
 
 static otter_err join(void *unused)
 {
@@ -93,7 +93,7 @@ static void on_timer(void *unused)
 }
 
 /* ---- the driver's events
- * -------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------ */
 
 static void happened(enum otter_wifi_event event)
 {
@@ -125,7 +125,7 @@ static void on_ip(void *arg, esp_event_base_t base, int32_t id, void *data)
 }
 
 /* ---- init and deinit
- * ------------------------------------------------------------------------------ */
+ * ---------------------------------------------------------------------- */
 
 /* Others may have made it before us. */
 static esp_err_t made(esp_err_t err)
@@ -281,7 +281,7 @@ esp_err_t otter_idf_wifi_deinit(void)
 }
 
 /* ---- blocking calls
- * ------------------------------------------------------------------------------- */
+ * ----------------------------------------------------------------------- */
 
 enum otter_wifi_status otter_idf_wifi_scan(const char *ssid, struct otter_idf_wifi_seen *seen)
 {
