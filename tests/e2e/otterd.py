@@ -104,13 +104,15 @@ class Server:
         self.reader = threading.Thread(target=self.read_log, args=(self.process.stderr, ready))
         self.reader.start()
         ready.wait(60)
-        assert self.port, "".join(self.log)
+        if not self.port:
+            self.stop(signal.SIGKILL)
+            raise AssertionError("".join(self.log))
 
     def read_log(self, stream, ready):
         for line in stream:
             text = line.decode(errors="replace")
             self.log.append(text)
-            found = re.search(r"listening .*port\D+(\d+)", text)
+            found = re.search(r"listening.*port\D+(\d+)", text)
             if found:
                 self.port = int(found.group(1))
                 ready.set()

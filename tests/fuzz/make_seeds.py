@@ -154,6 +154,24 @@ def fuota_seeds():
     save("fuota", "slow", offer + answer(OK, body=b"x", end=3, seconds=40))
 
 
+# --- requests to otterd -------------------------------------------------------------------------
+
+
+def http_seeds():
+    head = b"PUT /files/a%20b?app_ver=1.0&x=%41 HTTP/1.1\r\nHost: [::1]:1\r\n"
+    save("http", "length", b"\0" + head + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello")
+    save("http", "chunked", b"\1" + head + b"Transfer-Encoding: chunked\r\n\r\n"
+         b"5;a=b\r\nhello\r\n0a\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
+    save("http", "range", b"\2GET /files/a HTTP/1.1\r\nHost: a\r\nRange: bytes=5-9\r\n"
+         b'If-Range: "x"\r\nIf-None-Match: *\r\nAuthorization: Basic eDp5\r\n\r\n')
+    save("http", "old", b"\3GET /devices/1?app_ver=1 HTTP/1.0\r\nConnection: keep-alive, x\r\n\r\n")
+    save("http", "two", b"\4" + (b"DELETE /a/../b HTTP/1.1\r\nHost: a\r\n\r\n" * 2))
+    save("http", "folded", b"\5GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n")
+    save("http", "both", b"\6" + head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")
+    save("http", "csv", b"\xff\"00001\",\"0.1.0\",\"a\"\"b\"\r\n")
+    save("http", "csv-bare", b"\xff1,2,\xc3\xa4\n")
+
+
 # --- ATT and the identity text ------------------------------------------------------------------
 
 
@@ -283,3 +301,4 @@ if __name__ == "__main__":
     partition_seeds()
     otadata_seeds()
     fuota_seeds()
+    http_seeds()
