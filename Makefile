@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-unit check-powerloss build fuzz bench-hosted footprint coverage format install \
+.PHONY: help demo check check-unit check-powerloss build fuzz bench-ble bench-hosted footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -43,6 +43,9 @@ fuzz: ## fuzz every parser, FUZZ_TIME seconds each (FUZZ_TARGET=name for one)
 
 bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, a 921600-baud line
 	@$(BUILD)/bench/bench-hosted
+
+bench-ble: build ## updates over Bluetooth LE: time in a model of the link, cost to a processor
+	@scripts/bench-ble $(BUILD)
 
 footprint: ## size, RAM and stack of the device library on a 32-bit RISC-V, against the budget
 	@scripts/footprint

@@ -65,6 +65,7 @@ struct otter_espble_device {
     uint32_t taken;      /* bytes of sector `wanted` that have arrived, padding included */
     uint32_t packet;     /* sequence number wanted next; above 255 the sector is spoiled */
     uint32_t refused;    /* wrong sector index that was answered last */
+    uint32_t shown;      /* sectors in flash when progress was last looked at */
     uint32_t touched_ms; /* when the owner was last heard */
     uint16_t owner;      /* connection whose update this is */
     uint16_t crc;        /* of what has arrived of sector `wanted` */

@@ -145,6 +145,7 @@ static otter_err take_start(void *machine, void *arg)
     d->crc_init = start->crc_init;
     d->crc = d->crc_init;
     d->percent = UINT8_MAX;
+    d->shown = UINT32_MAX;
     d->outbox_count = 0;
     return OTTER_OK;
 }
@@ -423,10 +424,14 @@ static void notify_progress(struct otter_espble_device *d)
 {
     uint8_t value[PROGRESS_LEN];
 
+    if (d->shown == d->written || !d->answer || d->state == IDLE) {
+        return;
+    }
     (void)on_read(d, OTTER_ESPBLE_PROGRESS, value, sizeof value);
-    if (d->answer && d->state != IDLE && value[0] != d->percent &&
+    if (value[0] == d->percent ||
         send_value(d, d->owner, OTTER_ESPBLE_PROGRESS, value, sizeof value) == OTTER_OK) {
         d->percent = value[0];
+        d->shown = d->written;
     }
 }
 
