@@ -155,7 +155,7 @@ static bool hosted_up(void *transport)
     const struct otter_image_facts *facts = &h->device->boot.facts;
     uint32_t n[5];
 
-    otter_hosted_version_numbers(facts->version, n);
+    otter_hosted_version_numbers(facts, n);
     h->handle.update = &h->device->update;
     const struct otter_hosted_config config = {
         .sink = otter_update_sink(&h->handle),

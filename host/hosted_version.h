@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How Otter's devices put an image's version into the five numbers of ESP-Hosted: the numbers in
- * the text, in order, the rest 0. "v1.12.0-rc3" is 1, 12, 0, 3, 0.
+ * How Otter's devices use the five numbers of ESP-Hosted's firmware version: the first four are
+ * the numbers in the image's version text, in order ("v1.12.0-rc3" is 1, 12, 0, 3). The fifth is
+ * the first four bytes of its SHA-256, big-endian, since a version text does not identify an
+ * image: two builds may carry the same one.
  */
 #ifndef OTTER_HOST_HOSTED_VERSION_H
 #define OTTER_HOST_HOSTED_VERSION_H
@@ -9,9 +11,15 @@
 #include <ctype.h>
 #include <stdint.h>
 
-static inline void otter_hosted_version_numbers(const char *text, uint32_t numbers[5])
+#include "otter/image.h"
+
+static inline void otter_hosted_version_numbers(const struct otter_image_facts *facts,
+                                                uint32_t numbers[5])
 {
-    for (unsigned i = 0; i < 5; i++) {
+    const char *text = facts->version;
+    const uint8_t *digest = facts->digest;
+
+    for (unsigned i = 0; i < 4; i++) {
         numbers[i] = 0;
         while (*text != '\0' && !isdigit((unsigned char)*text)) {
             text++;
@@ -20,6 +28,8 @@ static inline void otter_hosted_version_numbers(const char *text, uint32_t numbe
             numbers[i] = numbers[i] * 10u + (uint32_t)(*text++ - '0');
         }
     }
+    numbers[4] = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 |
+                 digest[3];
 }
 
 #endif

@@ -126,10 +126,11 @@ static bool device_failed(struct job *job, otter_err err, const char *then)
 
 static void describe(const struct otter_hosted_client_version *v, struct otter_target_device *d)
 {
+    const uint32_t *n = v->numbers;
+
     snprintf(d->name, sizeof(d->name), "%.63s", v->name);
     snprintf(d->protocols, sizeof(d->protocols), "hosted");
-    snprintf(d->version, sizeof(d->version), "%u.%u.%u.%u.%u", v->numbers[0], v->numbers[1],
-             v->numbers[2], v->numbers[3], v->numbers[4]);
+    snprintf(d->version, sizeof(d->version), "%u.%u.%u.%u.%u", n[0], n[1], n[2], n[3], n[4]);
 }
 
 static bool connect_device(struct job *job)
@@ -219,12 +220,12 @@ static void came_back(struct job *job, const struct otter_hosted_client_version 
 
     job->result->came_back = true;
     describe(now, &job->result->after);
-    otter_hosted_version_numbers(facts->version, want);
-    if (strcmp(now->name, facts->project) == 0 &&
-        memcmp(now->numbers, want, sizeof(want)) != 0) { /* one of ours: it says what it runs */
+    otter_hosted_version_numbers(facts, want);
+    if (strcmp(now->name, facts->project) == 0 && now->numbers[4] != 0 &&
+        now->numbers[4] != want[4]) { /* one of ours: it says which image it runs */
         otter_target_end(job->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_REFUSED,
-                         "the device came back with version %s, not %s: it rolled back",
-                         job->result->after.version, facts->version);
+                         "the device came back with another image, version %s: it rolled back",
+                         job->result->after.version);
         return;
     }
     otter_target_end(job->result, OTTER_TARGET_UPDATED, OTTER_OK, "updated; the device is back");

@@ -4,6 +4,7 @@ step-by-step commands, the C example and the Python module."""
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -55,12 +56,19 @@ def make_device(folder):
         one.stop()
 
 
+def digest_number(image):
+    """The fifth number of the version: which image it is."""
+    with open(image, "rb") as file:
+        return str(int.from_bytes(file.read()[-32:-28], "big"))
+
+
 @pytest.mark.parametrize("kind", ["pty", "unix"])
 def test_update(device, image, kind):
     d, new = device(kind=kind), image("1.1.0", size=300_001)
     result = update(d.target, new)
     assert result["exit_code"] == 0 and result["message"] == "updated; the device is back"
-    assert result["old_version"] == "1.0.0.0.0" and result["new_version"] == "1.1.0.0.0"
+    assert result["old_version"].startswith("1.0.0.0.")
+    assert result["new_version"] == "1.1.0.0." + digest_number(new)
     assert d.runs("1.1.0") and d.holds(new)
 
 
@@ -93,9 +101,10 @@ def test_many_updates_in_a_row(device, image):
 
 def test_the_commands_one_by_one(device, image):
     d, new = device(delay=5000), image("1.1.0")
-    assert otter("hosted", "version", d.line, check=0).stdout == "demo 1.0.0.0.0\n"
+    said = otter("hosted", "version", d.line, check=0).stdout
+    assert re.fullmatch(r"demo 1\.0\.0\.0\.\d+\n", said)
     shown = json.loads(otter("hosted", "version", "--json", d.target, check=0).stdout)
-    assert shown == {"schema": "otter.hosted/1", "name": "demo", "version": "1.0.0.0.0"}
+    assert shown == {"schema": "otter.hosted/1", "name": "demo", "version": said.split()[1]}
     assert "not possible in this state" in otter("hosted", "ota-end", d.line, check=4).stderr
     otter("hosted", "ota-begin", d.line, check=0)
     otter("hosted", "ota-write", d.line, new, check=0)
@@ -140,6 +149,12 @@ def test_an_update_that_rolls_back(device, image):
     result = update(d.target, image("1.1.0"))
     assert result["exit_code"] == 6 and "rolled back" in result["message"]
     assert d.runs("1.0.0")
+
+
+def test_a_roll_back_to_the_same_version_text(device, image):
+    d = device("--self-test", "fail")
+    result = update(d.target, image("1.0.0", seed=99))
+    assert result["exit_code"] == 6 and "rolled back" in result["message"]
 
 
 def test_W04_host_is_killed_in_the_middle(device, image):
@@ -310,7 +325,7 @@ def test_python_errors(device):
 import otter
 seen = []
 device = otter.Hosted({d.line!r}, on_event=lambda number, data: seen.append(number))
-assert device.version() == ("demo", 1, 0, 0, 0, 0)
+assert device.version()[:5] == ("demo", 1, 0, 0, 0)
 try:
     device.end()
 except otter.Refused as error:
