@@ -23,6 +23,7 @@ extern const struct command command_server_devices;
 extern const struct command command_server_assign;
 extern const struct command command_server_unassign;
 extern const struct command command_server_watch;
+extern const struct command command_fleet;
 
 /* In the order of the overview, a row a command. Commands of one group stand together. */
 /* clang-format off */
@@ -49,6 +50,7 @@ const struct command *const commands[] = {
     &command_server_unassign,
     &command_server_devices,
     &command_server_watch,
+    &command_fleet,
     NULL,
 };
 /* clang-format on */

@@ -86,6 +86,7 @@ void otter_fuota_client_events(int epoll, int timeout_ms)
                    ((events[i].events & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0);
 
         if (s->client != NULL) {
+            s->client->touched = true;
             curl_multi_socket_action(s->client->multi, s->fd, what, &running);
         }
     }
@@ -203,6 +204,7 @@ static bool prepare(struct otter_fuota_client *c, const char *url, bool authoriz
     curl_easy_setopt(c->easy, CURLOPT_URL, url);
     curl_easy_setopt(c->easy, CURLOPT_USERAGENT, "otter-device");
     curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error);
+    curl_easy_setopt(c->easy, CURLOPT_RESOLVE, c->config.resolve);
     curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);

@@ -40,9 +40,11 @@ struct otter_fuota_report {
 struct otter_fuota_client_config {
     const struct otter_https *https;
     int epoll;
-    uint32_t step;       /* bytes of a body taken in one step; 0: no limit */
-    bool one_connection; /* an attempt, one connection: closed when the attempt is over */
-    const char *running; /* digest as above, or NULL: tells the server what runs */
+    uint32_t step;              /* bytes of a body taken in one step; 0: no limit */
+    bool one_connection;        /* an attempt, one connection: closed when the attempt is over */
+    struct curl_slist *resolve; /* as CURLOPT_RESOLVE takes it: many clients need not each look up
+                                   the server's name; or NULL */
+    const char *running;        /* digest as above, or NULL: tells the server what runs */
 };
 
 struct otter_fuota_client {
@@ -64,6 +66,7 @@ struct otter_fuota_client {
     bool paused;                 /* the body waits for the next step */
     bool headed;                 /* the machine has had its headers */
     bool selected;               /* the new image is to be run */
+    bool touched;                /* something came for it: to be run now; the owner clears it */
     char error[CURL_ERROR_SIZE]; /* of the last request that failed, or "" */
 };
 
