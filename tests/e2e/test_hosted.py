@@ -306,13 +306,15 @@ def test_python_from_a_url(device, image, folder):
     server = subprocess.Popen(  # pylint: disable=consider-using-with
         [sys.executable, "-u", "-m", "http.server", "-b", "127.0.0.1", "-d", folder, "0"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    port = server.stdout.readline().split(" port ")[1].split()[0]
-    url = f"http://127.0.0.1:{port}/{os.path.basename(new)}"
-    done = python(f"{ROOT}/python/examples/ota_update.py", url, d.line)
-    wrong = python(f"{ROOT}/python/examples/ota_update.py", url + "x", d.line)
-    server.kill()
-    server.wait()
-    server.stdout.close()
+    try:
+        port = server.stdout.readline().split(" port ")[1].split()[0]
+        url = f"http://127.0.0.1:{port}/{os.path.basename(new)}"
+        done = python(f"{ROOT}/python/examples/ota_update.py", url, d.line)
+        wrong = python(f"{ROOT}/python/examples/ota_update.py", url + "x", d.line)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
     assert done.returncode == 0, done
     assert wrong.returncode == 1 and "404" in wrong.stderr
     d.log.wait("1.1.0 confirmed")
