@@ -58,7 +58,7 @@ OTTER_CHECKED otter_err otter_gatt_queue_init(struct otter_gatt_queue *q,
 /* ---- the stack's thread ---- */
 
 /* Room for a value of len bytes, to be filled and committed. NULL: none now; the worker makes
- * some. Longer than OTTER_GATT_VALUE_MAX: never. */
+ * some. Longer than OTTER_GATT_WRITE_MAX: never. */
 uint8_t *otter_gatt_queue_reserve(struct otter_gatt_queue *q, size_t len);
 void otter_gatt_queue_commit(struct otter_gatt_queue *q, uint16_t conn, uint8_t mount, uint8_t id,
                              size_t len);

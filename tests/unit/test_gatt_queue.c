@@ -190,7 +190,7 @@ static void values_are_read_without_the_service(void **state)
 static void B15_full_and_held(void **state)
 {
     struct fixture *f = *state;
-    uint8_t value[OTTER_GATT_VALUE_MAX + 1];
+    uint8_t value[OTTER_GATT_WRITE_MAX + 1];
     unsigned taken = 0;
 
     memset(value, 'x', sizeof(value));
@@ -242,13 +242,13 @@ static void B07_held_and_gone(void **state)
 static void wraps_anywhere(void **state)
 {
     struct fixture *f = *state;
-    uint8_t value[OTTER_GATT_VALUE_MAX];
+    uint8_t value[OTTER_GATT_WRITE_MAX];
     size_t sent = 0;
     uint32_t r = 1;
 
     for (int i = 0; i < 4000; i++) {
         r = r * 1664525u + 1013904223u;
-        size_t len = (r >> 16) % (i % 2 == 0 ? 513 : 40);
+        size_t len = (r >> 16) % (i % 2 == 0 ? sizeof(value) + 1 : 40);
         for (size_t k = 0; k < len; k++) {
             value[k] = (uint8_t)((sent + k) * 7);
         }

@@ -87,7 +87,7 @@ int otter_idf_ble_take(uint16_t conn, const struct ble_place *place, const struc
     uint16_t len = OS_MBUF_PKTLEN(om);
     uint16_t copied = 0;
 
-    if (len > OTTER_GATT_VALUE_MAX) {
+    if (len > OTTER_GATT_WRITE_MAX) {
         return BLE_ATT_ERR_INVALID_ATTR_VALUE_LEN;
     }
     uint8_t *room = reserve(len);

@@ -91,7 +91,7 @@ uint8_t *otter_gatt_queue_reserve(struct otter_gatt_queue *q, size_t len)
 {
     bool room = false;
 
-    if (len <= OTTER_GATT_VALUE_MAX) {
+    if (len <= OTTER_GATT_WRITE_MAX) {
         lock(q);
         room = place(q, size_of(len), KEPT, &q->pending);
         unlock(q);
