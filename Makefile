@@ -34,7 +34,7 @@ check-unit: build ## the fast tests alone
 check-powerloss: build ## power cut everywhere: the long runner alone
 	@$(BUILD)/tests/powerloss/powerloss
 
-build: ## build the library, the tools and the tests into $(BUILD)
+build: ## build the library, the tools and the tests into build/
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
 	@ninja -C $(BUILD)
 
