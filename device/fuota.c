@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "device/download.h"
 #include "device/transport.h"
 #include "host/clock.h"
 #include "host/fuota_client.h"
@@ -20,7 +21,9 @@
 
 struct fuota {
     struct device *device;
-    char *server; /* the URL without a slash at the end */
+    char *server;        /* the URL without a slash at the end */
+    char *download_path; /* where an unfinished download is remembered */
+    struct otter_fuota_kept kept;
     const char *id;
     struct otter_https https;
     int epoll;
@@ -141,6 +144,15 @@ static void on_event(void *ctx, const struct otter_fuota_event *event)
     }
 }
 
+static void keep(void *ctx)
+{
+    struct fuota *f = ctx;
+
+    if (!device_download_save(f->download_path, &f->kept)) {
+        device_error(f->device, "%s: %s", f->download_path, strerror(errno));
+    }
+}
+
 /* --- a transport ----------------------------------------------------------------------------- */
 
 static void fuota_destroy(void *transport)
@@ -155,6 +167,7 @@ static void fuota_destroy(void *transport)
         close(f->epoll);
     }
     free(f->server);
+    free(f->download_path);
     free(f);
 }
 
@@ -163,8 +176,18 @@ static void *fuota_create(struct device *device, const char *argument)
     const struct device_options *options = device->options;
     struct fuota *f = calloc(1, sizeof(*f));
 
-    if (f == NULL || (f->server = strdup(argument)) == NULL) {
+    if (f != NULL) {
+        f->server = strdup(argument);
+        if (asprintf(&f->download_path, "%s.download", options->flash_path) < 0) {
+            f->download_path = NULL;
+        }
+    }
+    if (f == NULL || f->server == NULL || f->download_path == NULL) {
         device_error(device, "out of memory");
+        if (f != NULL) {
+            free(f->server);
+            free(f->download_path);
+        }
         free(f);
         return NULL;
     }
@@ -233,7 +256,11 @@ static bool fuota_up(void *transport)
         .seed = seed,
         .on_event = on_event,
         .event_ctx = f,
+        .kept = &f->kept,
+        .keep = keep,
+        .keep_ctx = f,
     };
+    device_download_load(f->download_path, &f->kept);
     otter_err err = otter_fuota_client_init(&f->client, &client, &machine, otter_clock_ms());
     if (err != OTTER_OK) {
         device_error(f->device, "fuota: %s",

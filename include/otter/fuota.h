@@ -44,6 +44,7 @@ extern "C" {
 #define OTTER_FUOTA_ETAG_MAX 64u  /* bytes; a longer one is not used */
 #define OTTER_FUOTA_RANGE_MAX 24u /* bytes of a Range header's value */
 #define OTTER_FUOTA_REDIRECTS 5u  /* one after another */
+#define OTTER_FUOTA_KEEP 65536u   /* bytes between two calls of keep() */
 #define OTTER_FUOTA_GAIN 4096u    /* bytes that a try of a download must bring to count as none */
 #define OTTER_FUOTA_NEVER UINT32_MAX
 
@@ -86,6 +87,14 @@ struct otter_fuota_event {
                          terminal. Valid during the call */
 };
 
+/* An unfinished download, as it is remembered across a restart of the device. */
+struct otter_fuota_kept {
+    uint32_t done;  /* bytes that are in the slot; 0: nothing is kept */
+    uint32_t total; /* bytes, or OTTER_LENGTH_UNKNOWN */
+    char etag[OTTER_FUOTA_ETAG_MAX + 1];
+    char file[OTTER_FUOTA_FILE_MAX + 1];
+};
+
 /* Strings belong to the caller and outlive the machine. 0 in a field: the default. */
 struct otter_fuota_config {
     struct otter_sink sink;
@@ -106,6 +115,13 @@ struct otter_fuota_config {
     uint32_t seed;           /* of the jitter: a random number, or one that differs by device */
     void (*on_event)(void *ctx, const struct otter_fuota_event *event); /* may be NULL */
     void *event_ctx;
+    /* For downloads that go on after a restart; kept NULL: they start over. kept belongs to the
+     * caller, who has filled it with what was saved last, or zeros. keep() is called when it has
+     * changed: save it before the next restart. Whether the bytes in the slot are still those is
+     * proven by the image's digest; when not, the next download starts over. */
+    struct otter_fuota_kept *kept;
+    void (*keep)(void *ctx);
+    void *keep_ctx;
 };
 
 /* What to ask: GET url. Filled when poll() says OTTER_FUOTA_ASK, valid until _end(). */

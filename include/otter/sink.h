@@ -28,6 +28,11 @@ struct otter_sink_ops {
 
     /* Ends an unfinished update; harmless at any other time. */
     void (*abort)(void *ctx);
+
+    /* Directly after begin: takes the next bytes from what an earlier update, cut off by a
+     * restart, has left, at most len of them: *got, 0 when so few cannot be taken. What they are
+     * worth, finish() tells. NULL: cannot do that. */
+    otter_err (*take_up)(void *ctx, uint32_t len, uint32_t *got);
 };
 
 struct otter_sink {

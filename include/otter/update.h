@@ -130,6 +130,14 @@ OTTER_CHECKED otter_err otter_update_write_all(struct otter_update *u, const uin
                                                size_t len);
 
 /*
+ * Instead of a write, as long as nothing was written since begin: takes the next erase unit from
+ * the slot as it is, as if its bytes had been written now. For a download that goes on after a
+ * restart; the caller remembers how many bytes it had written. *got is 0 when len is less than an
+ * erase unit. An error ends the update, as with write.
+ */
+OTTER_CHECKED otter_err otter_update_take_up(struct otter_update *u, uint32_t len, uint32_t *got);
+
+/*
  * Verifies and selects, a step a call: OTTER_ERR_AGAIN until OTTER_OK. Any other error ends the
  * update. Called before the image is whole it returns OTTER_ERR_TRUNCATED and ends it too.
  */

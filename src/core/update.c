@@ -7,7 +7,13 @@
 #include "base/fsm.h"
 #include "core/policy.h"
 
-enum event { EVENT_BEGIN, EVENT_WRITE, EVENT_FINISH, EVENT_ABORT };
+enum event { EVENT_BEGIN, EVENT_WRITE, EVENT_TAKE_UP, EVENT_FINISH, EVENT_ABORT };
+
+/* What EVENT_TAKE_UP carries. */
+struct left {
+    uint32_t len;
+    uint32_t got;
+};
 
 /* What EVENT_WRITE carries. */
 struct chunk {
@@ -216,6 +222,39 @@ static otter_err do_write(void *machine, void *arg)
     return err;
 }
 
+/* ---- take up ----------------------------------------------------------------------------- */
+
+/* A whole erase unit that an earlier update has written: what follows it is erased as ever. */
+static otter_err do_take_up(void *machine, void *arg)
+{
+    struct otter_update *u = machine;
+    const struct otter_slots *s = &u->config.slots;
+    struct left *left = arg;
+    uint32_t end = u->received + u->slot.erase_unit;
+
+    if (u->received != u->erased || u->received != u->written || u->staged != 0) {
+        return OTTER_ERR_STATE;
+    }
+    if (left->len < u->slot.erase_unit || end > u->slot.size || end > u->length) {
+        return OTTER_OK;
+    }
+    while (u->received < end) {
+        uint32_t room = end - u->received;
+        uint32_t n = room < u->config.buf_size ? room : (uint32_t)u->config.buf_size;
+        otter_err err = s->ops->read(s->ctx, u->received, u->config.buf, n);
+
+        err = err == OTTER_OK ? check_bytes(u, u->config.buf, n) : err;
+        if (err != OTTER_OK) {
+            return err;
+        }
+        u->received += n;
+    }
+    u->written = u->erased = end;
+    left->got = u->slot.erase_unit;
+    report(u, OTTER_EVENT_PROGRESS, OTTER_OK);
+    return OTTER_OK;
+}
+
 /* ---- finish ------------------------------------------------------------------------------ */
 
 static otter_err end_receiving(void *machine, void *arg)
@@ -287,6 +326,7 @@ static const struct otter_fsm_row rows[] = {
     {OTTER_UPDATE_IDLE,      EVENT_BEGIN,  OTTER_UPDATE_RECEIVING, OTTER_UPDATE_IDLE,     do_begin},
     {OTTER_UPDATE_IDLE,      EVENT_ABORT,  OTTER_UPDATE_IDLE,      OTTER_UPDATE_IDLE,     NULL},
     {OTTER_UPDATE_RECEIVING, EVENT_WRITE,  OTTER_UPDATE_RECEIVING, OTTER_UPDATE_IDLE,     do_write},
+    {OTTER_UPDATE_RECEIVING, EVENT_TAKE_UP, OTTER_UPDATE_RECEIVING, OTTER_UPDATE_IDLE,    do_take_up},
     {OTTER_UPDATE_RECEIVING, EVENT_FINISH, OTTER_UPDATE_CHECKING,  OTTER_UPDATE_IDLE,     end_receiving},
     {OTTER_UPDATE_RECEIVING, EVENT_ABORT,  OTTER_UPDATE_IDLE,      OTTER_UPDATE_IDLE,     NULL},
     {OTTER_UPDATE_CHECKING,  EVENT_FINISH, OTTER_UPDATE_SELECTED,  OTTER_UPDATE_IDLE,     do_check},
@@ -356,6 +396,15 @@ otter_err otter_update_write_all(struct otter_update *u, const uint8_t *data, si
     return err;
 }
 
+otter_err otter_update_take_up(struct otter_update *u, uint32_t len, uint32_t *got)
+{
+    struct left left = {.len = len};
+    otter_err err = run(u, EVENT_TAKE_UP, &left);
+
+    *got = left.got;
+    return err;
+}
+
 otter_err otter_update_finish(struct otter_update *u)
 {
     otter_err err = run(u, EVENT_FINISH, NULL);
@@ -422,9 +471,19 @@ static void sink_abort(void *ctx)
     }
 }
 
+static otter_err sink_take_up(void *ctx, uint32_t len, uint32_t *got)
+{
+    struct otter_update_transport *t = ctx;
+    otter_err err = may_continue(t);
+
+    *got = 0;
+    return err == OTTER_OK ? otter_update_take_up(t->update, len, got) : err;
+}
+
 struct otter_sink otter_update_sink(struct otter_update_transport *transport)
 {
-    static const struct otter_sink_ops ops = {sink_begin, sink_write, sink_finish, sink_abort};
+    static const struct otter_sink_ops ops = {sink_begin, sink_write, sink_finish, sink_abort,
+                                              sink_take_up};
 
     return (struct otter_sink){.ops = &ops, .ctx = transport};
 }

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """otter-device --fuota against a server that misbehaves: rows H01 to H12, real sockets, real TLS."""
 import base64
+import contextlib
+import os
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -109,6 +112,86 @@ def test_h01_body_cut_short(server, puller, update, ranges):
         # The first cuts leave nothing, or a byte.
         assert one.log.text().count("update: begins") <= 3, one.log.text()
     assert one.holds(update[0])
+
+
+def stalls_after(server, count, hold):
+    """The first answer brings count bytes and then nothing, until hold is set."""
+    def file(request):
+        server.on_file = server.file
+        request.head(200, f"ETag: {server.etag}", length=len(server.image))
+        request.sock.sendall(server.image[:count])
+        hold.wait(60)
+        return True
+    return file
+
+
+def killed_at(one, server, kept_bytes):
+    """Kills the device once so many bytes of its download are remembered."""
+    path = one.flash + ".download"
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(FileNotFoundError, IndexError), open(path, encoding="utf8") as file:
+            if int(file.read().split()[2]) >= kept_bytes:
+                break
+        assert time.monotonic() < deadline, one.log.text()
+        time.sleep(0.01)
+    one.kill()
+
+
+def test_h01_goes_on_after_a_restart(server, puller, image):
+    path = image("1.1.0", size=400_000)
+    with open(path, "rb") as file:
+        server.image = file.read()
+    hold = threading.Event()
+    server.on_file = stalls_after(server, 300_000, hold)
+    one = puller(server)
+    killed_at(one, server, 200_000)
+    hold.set()
+    one.start(*Site.get().options(server))
+    one.log.wait("1.1.0 confirmed")
+    asked = [request.headers.get("range") for request in server.wait(2, "/files/")]
+    first = int(asked[1].removeprefix("bytes=").removesuffix("-"))
+    assert first >= 196_608 and first % 4096 == 0
+    assert one.holds(path)
+    assert not os.path.exists(one.flash + ".download")
+
+
+def test_h01_what_was_kept_is_not_what_is_there(server, puller, image):
+    """The flash was changed in between: the digest tells, and the next try starts over."""
+    path = image("1.1.0", size=400_000)
+    with open(path, "rb") as file:
+        server.image = file.read()
+    hold = threading.Event()
+    server.on_file = stalls_after(server, 300_000, hold)
+    one = puller(server)
+    killed_at(one, server, 200_000)
+    hold.set()
+    with open(one.flash, "r+b") as flash:
+        flash.seek(SLOT_1 + 100_000)
+        flash.write(b"\x00" * 16)
+    one.start(*Site.get().options(server))
+    one.log.wait("1.1.0 confirmed")
+    asked = [request.headers.get("range") for request in server.wait(3, "/files/")]
+    assert asked[1] is not None and asked[2] is None
+    assert one.holds(path)
+
+
+def test_h01_changed_on_the_server_in_between(server, puller, image):
+    path = image("1.1.0", size=400_000)
+    with open(path, "rb") as file:
+        server.image = file.read()
+    hold = threading.Event()
+    server.on_file = stalls_after(server, 300_000, hold)
+    one = puller(server)
+    killed_at(one, server, 200_000)
+    hold.set()
+    path = image("1.1.0", size=390_000, seed=9)
+    with open(path, "rb") as file:
+        server.image = file.read()
+    server.etag = '"two"'
+    one.start(*Site.get().options(server))
+    one.log.wait("1.1.0 confirmed")
+    assert one.holds(path)
 
 
 def test_h01_never_whole(server, puller):

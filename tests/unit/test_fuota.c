@@ -36,6 +36,7 @@ struct fixture {
     uint32_t now;
     uint32_t waited; /* ms, since the last request */
     struct otter_fuota_event last;
+    unsigned keeps;
     unsigned events[OTTER_FUOTA_EVENT_OVER + 1];
     char file_seen[OTTER_FUOTA_FILE_MAX + 1];
 };
@@ -106,6 +107,11 @@ static int teardown(void **state)
     free(t->image);
     free(t);
     return 0;
+}
+
+static void count_keep(void *ctx)
+{
+    ((struct fixture *)ctx)->keeps++;
 }
 
 /* Lets time pass until something is to be done. */
@@ -185,7 +191,7 @@ static void offer(struct fixture *t)
 }
 
 /* A server that does it all right: whole files, ranges, an ETag; cut after `most` bytes. */
-static void serve_file(struct fixture *t, size_t most)
+static otter_err serve(struct fixture *t, size_t most)
 {
     char length[40];
     char range[64];
@@ -204,7 +210,12 @@ static void serve_file(struct fixture *t, size_t most)
     r.body = t->image + from;
     r.len = t->len - from < most ? t->len - from : most;
     r.end = r.len < t->len - from ? OTTER_ERR_LINK : OTTER_OK;
-    assert_int_equal(answer(t, &r), OTTER_OK);
+    return answer(t, &r);
+}
+
+static void serve_file(struct fixture *t, size_t most)
+{
+    assert_int_equal(serve(t, most), OTTER_OK);
 }
 
 static void assert_updated(struct fixture *t)
@@ -404,6 +415,112 @@ static void H01_cut_again_and_again(void **state)
     assert_int_equal(tries, 5);
     assert_over(t, OTTER_FUOTA_CONNECTION_ERROR, OTTER_ERR_LINK);
     assert_next_attempt_works(t);
+}
+
+/* The device restarts: what it remembers and what is in the flash stay, nothing else. */
+static void restart_with(struct fixture *t, struct otter_fuota_kept *kept)
+{
+    t->config.kept = kept;
+    t->config.keep = count_keep;
+    t->config.keep_ctx = t;
+    t->slots.closes += t->update.state == OTTER_UPDATE_RECEIVING;
+    t->update.state = OTTER_UPDATE_IDLE;
+    start(t);
+}
+
+static void H01_goes_on_after_a_restart(void **state)
+{
+    struct fixture *t = *state;
+    struct otter_fuota_kept kept = {0};
+
+    restart_with(t, &kept);
+    offer(t);
+    serve_file(t, 5000);
+    assert_int_equal(kept.done, 5000);
+    assert_int_equal(kept.total, t->len);
+    assert_string_equal(kept.file, OFFER);
+    assert_string_equal(kept.etag, "\"one\"");
+
+    unsigned erases = t->slots.erases;
+    restart_with(t, &kept);
+    offer(t);
+    assert_string_equal(t->fuota.request.range, "bytes=4096-"); /* whole erase units */
+    serve_file(t, SIZE_MAX);
+    assert_updated(t);
+    assert_int_equal(t->slots.erases, erases + 2); /* the first unit is as it was */
+    assert_int_equal(kept.done, 0);
+}
+
+static void H01_after_a_restart_another_file_is_offered(void **state)
+{
+    struct fixture *t = *state;
+    struct otter_fuota_kept kept = {.done = 4096, .total = 8000, .etag = "\"x\"", .file = "other"};
+
+    restart_with(t, &kept);
+    offer(t);
+    assert_string_equal(t->fuota.request.range, "");
+    serve_file(t, SIZE_MAX);
+    assert_updated(t);
+    assert_int_equal(kept.done, 0);
+}
+
+static void H01_after_a_restart_the_flash_differs(void **state)
+{
+    struct fixture *t = *state;
+    struct otter_fuota_kept kept = {0};
+
+    /* In the header: seen at once, all of it is asked for. Further on: the digest tells. */
+    for (size_t at = 0; at < 2; at++) {
+        restart_with(t, &kept);
+        t->slots.selected = false;
+        offer(t);
+        serve_file(t, 5000);
+        t->slots.mem[at == 0 ? 0 : 2000] = 0;
+        restart_with(t, &kept);
+        offer(t);
+        if (at == 0) {
+            assert_string_equal(t->fuota.request.range, "");
+        } else {
+            assert_int_equal(serve(t, SIZE_MAX), OTTER_ERR_IMAGE_CHECKSUM);
+            assert_over(t, OTTER_FUOTA_SYSTEM_ERROR, OTTER_ERR_IMAGE_CHECKSUM);
+            assert_int_equal(kept.done, 0);
+            offer(t);
+            assert_string_equal(t->fuota.request.range, "");
+        }
+        serve_file(t, SIZE_MAX);
+        assert_updated(t);
+    }
+}
+
+static void the_server_says_how_often(void **state)
+{
+    static const struct {
+        const char *header;
+        uint32_t ms;
+    } cases[] = {{"Otter-Poll: 60", 60000},           {"otter-poll: 0", 3600000},
+                 {"Otter-Poll: soon", 3600000},       {"Otter-Poll: -5", 3600000},
+                 {"Otter-Poll: 99999999", 604800000}, {"Otter-Poll: 99999999999", 3600000}};
+    struct fixture *t = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct reply r = {.status = 204, .headers = {cases[i].header}};
+
+        assert_asks(t, CHECK_URL);
+        (void)answer(t, &r);
+        assert_in_range(t->last.wait_ms, cases[i].ms / 10 * 9, cases[i].ms / 10 * 11);
+    }
+}
+
+static void H01_without_an_etag_nothing_is_kept(void **state)
+{
+    struct fixture *t = *state;
+    struct otter_fuota_kept kept = {0};
+    struct reply r = {.status = 200, .body = t->image, .len = 5000, .end = OTTER_ERR_LINK};
+
+    restart_with(t, &kept);
+    offer(t);
+    assert_int_equal(answer(t, &r), OTTER_OK);
+    assert_int_equal(kept.done, 0);
 }
 
 static void H02_content_length_lies(void **state)
@@ -1022,6 +1139,11 @@ int main(void)
         CASE(only_https_servers),
         CASE(H01_body_cut_at_any_byte),
         CASE(H01_cut_again_and_again),
+        CASE(H01_goes_on_after_a_restart),
+        CASE(H01_after_a_restart_another_file_is_offered),
+        CASE(H01_after_a_restart_the_flash_differs),
+        CASE(H01_without_an_etag_nothing_is_kept),
+        CASE(the_server_says_how_often),
         CASE(H02_content_length_lies),
         CASE(H02_content_length_absent),
         CASE(H03_redirects),

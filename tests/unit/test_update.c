@@ -476,6 +476,87 @@ static void calls_out_of_place_change_nothing(void **state)
     assert_updated(f);
 }
 
+/* What an update that a restart cut off has left in the slot, len bytes sent. */
+static void leave_a_part(struct fixture *f, uint32_t len)
+{
+    assert_int_equal(otter_update_begin(&f->update, (uint32_t)f->len), OTTER_OK);
+    assert_int_equal(otter_update_write_all(&f->update, f->image, len), OTTER_OK);
+    otter_update_abort(&f->update);
+    start_session(f);
+    assert_int_equal(otter_update_begin(&f->update, (uint32_t)f->len), OTTER_OK);
+}
+
+static uint32_t take_up(struct fixture *f, uint32_t len)
+{
+    uint32_t done = 0, got = 1;
+
+    while (got > 0) {
+        assert_int_equal(otter_update_take_up(&f->update, len - done, &got), OTTER_OK);
+        done += got;
+    }
+    return done;
+}
+
+static void takes_up_what_a_restart_cut_off(void **state)
+{
+    struct fixture *f = *state;
+
+    for (uint32_t part = 0; part <= f->len; part += 1000) {
+        memset(f->slots.mem, 0x5A, sizeof f->slots.mem);
+        f->slots.selected = false;
+        start_session(f);
+        leave_a_part(f, part);
+        f->slots.erases = 0;
+        uint32_t done = take_up(f, part);
+        assert_int_equal(done, part / 4096 * 4096);
+        assert_int_equal(send(f, f->image + done, f->len - done, 333), OTTER_OK);
+        assert_updated(f);
+        assert_int_equal(f->slots.erases, 3 - done / 4096);
+    }
+}
+
+static void what_was_left_must_be_what_it_was(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t got;
+
+    leave_a_part(f, 9000);
+    f->slots.mem[5000] ^= 1;
+    uint32_t done = take_up(f, 9000);
+    assert_int_equal(send(f, f->image + done, f->len - done, 333), OTTER_ERR_IMAGE_CHECKSUM);
+    assert_false(f->slots.selected);
+
+    /* Seen at once where the header or the description says it. */
+    leave_a_part(f, 9000);
+    f->slots.mem[0] = 0;
+    assert_int_equal(otter_update_take_up(&f->update, 9000, &got), OTTER_ERR_IMAGE_MAGIC);
+    assert_int_equal(f->update.state, OTTER_UPDATE_IDLE);
+
+    leave_a_part(f, 9000);
+    f->slots.fail_read = 1;
+    assert_int_equal(otter_update_take_up(&f->update, 9000, &got), OTTER_ERR_FLASH_READ);
+    assert_int_equal(f->update.state, OTTER_UPDATE_IDLE);
+}
+
+static void takes_up_before_anything_is_written_only(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t got;
+    size_t used;
+
+    assert_int_equal(otter_update_take_up(&f->update, 9000, &got), OTTER_ERR_STATE);
+    leave_a_part(f, 9000);
+    assert_int_equal(otter_update_write(&f->update, f->image, 100, &used), OTTER_OK);
+    assert_int_equal(otter_update_take_up(&f->update, 9000, &got), OTTER_ERR_STATE);
+    assert_int_equal(got, 0);
+    assert_int_equal(f->update.state, OTTER_UPDATE_IDLE);
+
+    /* Not past the announced length. */
+    leave_a_part(f, (uint32_t)f->len);
+    assert_int_equal(take_up(f, UINT32_MAX), 8192);
+    otter_update_abort(&f->update);
+}
+
 static void abort_in_every_state(void **state)
 {
     struct fixture *f = *state;
@@ -643,6 +724,9 @@ int main(void)
         CASE(F14_refused_while_pending),
         CASE(F13_verdicts),
         CASE(calls_out_of_place_change_nothing),
+        CASE(takes_up_what_a_restart_cut_off),
+        CASE(what_was_left_must_be_what_it_was),
+        CASE(takes_up_before_anything_is_written_only),
         CASE(abort_in_every_state),
         CASE(one_transport_at_a_time),
         CASE(a_transport_does_not_take_over),

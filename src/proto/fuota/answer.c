@@ -43,6 +43,7 @@ static void start_over(struct otter_fuota *f)
 static otter_err take_whole(struct otter_fuota *f)
 {
     start_over(f);
+    otter_fuota_forget(f);
     f->total = f->head.length;
     memcpy(f->etag, f->head.etag, sizeof(f->etag));
     otter_err err = f->config.sink.ops->begin(f->config.sink.ctx, f->total);
@@ -128,6 +129,9 @@ static otter_err take_image(struct otter_fuota *f, const uint8_t *data, size_t l
         len -= used;
         f->done += (uint32_t)used;
     }
+    if (f->config.kept != NULL && f->done - f->config.kept->done >= OTTER_FUOTA_KEEP) {
+        otter_fuota_keep(f);
+    }
     return OTTER_OK;
 }
 
@@ -150,6 +154,15 @@ otter_err otter_fuota_body(struct otter_fuota *f, const uint8_t *data, size_t le
     return f->err;
 }
 
+/* A part of this very file is in the slot. */
+static bool can_take_up(const struct otter_fuota *f)
+{
+    const struct otter_fuota_kept *kept = f->config.kept;
+
+    return kept != NULL && kept->done > 0 && f->config.sink.ops->take_up != NULL &&
+           strcmp(kept->file, f->file) == 0;
+}
+
 static enum otter_fuota_happening check_event(struct otter_fuota *f)
 {
     /* A line end is no part of a path. */
@@ -165,7 +178,10 @@ static enum otter_fuota_happening check_event(struct otter_fuota *f)
     if (f->err != OTTER_OK) {
         f->file[0] = '\0';
     }
-    return f->err == OTTER_OK ? OTTER_FUOTA_ON_FILE : OTTER_FUOTA_ON_FAILED;
+    if (f->err != OTTER_OK) {
+        return OTTER_FUOTA_ON_FAILED;
+    }
+    return can_take_up(f) ? OTTER_FUOTA_ON_KEPT : OTTER_FUOTA_ON_FILE;
 }
 
 /* The answer as one event. */

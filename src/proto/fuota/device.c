@@ -166,6 +166,64 @@ static otter_err follow(void *machine, void *arg)
     return OTTER_OK;
 }
 
+/* ---- what is kept across a restart ----------------------------------------------------------- */
+
+/* Without an ETag nobody can tell whether the rest belongs to it. */
+void otter_fuota_keep(struct otter_fuota *f)
+{
+    struct otter_fuota_kept *kept = f->config.kept;
+
+    if (kept != NULL && f->open && f->done > 0 && f->etag[0] != '\0') {
+        kept->done = f->done;
+        kept->total = f->total;
+        memcpy(kept->etag, f->etag, sizeof(kept->etag));
+        memcpy(kept->file, f->file, sizeof(kept->file));
+        f->config.keep(f->config.keep_ctx);
+    }
+}
+
+void otter_fuota_forget(struct otter_fuota *f)
+{
+    if (f->config.kept != NULL && f->config.kept->done > 0) {
+        memset(f->config.kept, 0, sizeof(*f->config.kept));
+        f->config.keep(f->config.keep_ctx);
+    }
+}
+
+static otter_err begin_again(void *machine, void *arg)
+{
+    struct otter_fuota *f = machine;
+
+    f->total = f->config.kept->total;
+    otter_err err = f->config.sink.ops->begin(f->config.sink.ctx, f->total);
+    f->open = err == OTTER_OK;
+    f->refused = !f->open;
+    return err;
+}
+
+/* Takes up one piece more; then asks for the rest. When the sink does not like what is there, the
+ * whole file is asked for. */
+static otter_err take_step(void *machine, void *arg)
+{
+    struct otter_fuota *f = machine;
+    const struct otter_fuota_kept *kept = f->config.kept;
+    uint32_t got = 0;
+    otter_err err = f->config.sink.ops->take_up(f->config.sink.ctx, kept->done - f->done, &got);
+
+    if (err == OTTER_OK && got > 0) {
+        f->done += got;
+        return OTTER_ERR_AGAIN;
+    }
+    if (err == OTTER_OK) {
+        memcpy(f->etag, kept->etag, sizeof(f->etag));
+    } else {
+        f->open = false;
+        f->done = 0;
+        otter_fuota_forget(f);
+    }
+    return ask_file(f, arg);
+}
+
 /* ---- how attempts go on and end ------------------------------------------------------------- */
 
 #define nothing NULL
@@ -183,6 +241,7 @@ static otter_err hold(void *machine, void *arg)
     struct otter_fuota *f = machine;
     uint32_t now = *(const uint32_t *)arg;
 
+    otter_fuota_keep(f);
     if (f->done >= f->asked_from && f->done - f->asked_from >= OTTER_FUOTA_GAIN) {
         f->tries = 0;
     }
@@ -246,6 +305,9 @@ static void conclude(struct otter_fuota *f, otter_err err, uint32_t now)
 
     close_sink(f);
     f->result = (uint8_t)result_of(f, err);
+    if (f->result == OTTER_FUOTA_SYSTEM_ERROR) {
+        otter_fuota_forget(f);
+    }
     if (err == OTTER_OK) {
         f->failures = 0;
         wait = poll == OTTER_FUOTA_NEVER ? 0 : poll - poll / 10 + random_below(f, poll / 5 + 1);
@@ -269,8 +331,9 @@ static void run(struct otter_fuota *f, enum otter_fuota_happening event, uint32_
         conclude(f, err, now);
     } else if (f->state == OTTER_FUOTA_SELECTED) {
         f->result = OTTER_FUOTA_UPDATED;
+        otter_fuota_forget(f);
         otter_fuota_report(f, OTTER_FUOTA_EVENT_OVER, OTTER_OK, 0);
-    } else if (event == OTTER_FUOTA_ON_FILE) {
+    } else if (event == OTTER_FUOTA_ON_FILE || event == OTTER_FUOTA_ON_KEPT) {
         otter_fuota_report(f, OTTER_FUOTA_EVENT_OFFER, OTTER_OK, 0);
     }
 }
@@ -285,7 +348,7 @@ otter_err otter_fuota_init(struct otter_fuota *f, const struct otter_fuota_confi
 
     if (ops == NULL || config->server == NULL || id == NULL || config->version == NULL ||
         memchr(id, '/', strlen(id)) != NULL || !otter_fuota_file_good(id) ||
-        otter_fuota_origin(config->server) == 0) {
+        otter_fuota_origin(config->server) == 0 || (config->kept != NULL && config->keep == NULL)) {
         return OTTER_ERR_ARG;
     }
     memset(f, 0, sizeof(*f));
@@ -355,6 +418,7 @@ enum otter_fuota_do otter_fuota_poll(struct otter_fuota *f, uint32_t now, uint32
         *wait = timer_left(f, now);
         *wait = *wait != 0 ? *wait : LOOK_MS;
         return OTTER_FUOTA_WAIT;
+    case OTTER_FUOTA_TAKING:
     case OTTER_FUOTA_FINISHING:
         run(f, OTTER_FUOTA_ON_STEP, now);
         return OTTER_FUOTA_WAIT;

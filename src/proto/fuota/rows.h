@@ -16,7 +16,10 @@
     X(CHECKING,  REDIRECT, follow,      CHECK,     IDLE)                          \
     X(CHECKING,  NO_FILE,  nothing,     IDLE,      IDLE)                          \
     X(CHECKING,  FILE,     ask_file,    FETCH,     IDLE)                          \
+    X(CHECKING,  KEPT,     begin_again, TAKING,    IDLE)                          \
     X(CHECKING,  FAILED,   fail,        IDLE,      IDLE)                          \
+    X(TAKING,    STEP,     take_step,   FETCH,     IDLE)                          \
+    X(TAKING,    FAILED,   fail,        IDLE,      IDLE)                          \
     X(FETCH,     SENT,     nothing,     FETCHING,  IDLE)                          \
     X(FETCH,     FAILED,   fail,        IDLE,      IDLE)                          \
     X(FETCHING,  REDIRECT, follow,      FETCH,     IDLE)                          \
@@ -34,6 +37,7 @@ enum otter_fuota_state {
     OTTER_FUOTA_IDLE,      /* until the next check */
     OTTER_FUOTA_CHECK,     /* the check is to be sent */
     OTTER_FUOTA_CHECKING,  /* its answer is coming */
+    OTTER_FUOTA_TAKING,    /* what an earlier download left is taken up, step by step */
     OTTER_FUOTA_FETCH,     /* the request for the file is to be sent */
     OTTER_FUOTA_FETCHING,  /* the file is coming */
     OTTER_FUOTA_PAUSE,     /* between two tries of a download that was cut */
