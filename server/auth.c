@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,11 +62,30 @@ static bool decode(struct http_text field, char out[CREDENTIALS_MAX + 4])
            (size_t)(colon - out) <= USER_NAME_MAX;
 }
 
-static void make_mac(const char *credentials, uint8_t mac[LOGIN_MAC_SIZE])
+/* A context that stays keyed: fetching and keying one for each request would cost more than the
+ * rest of it. */
+EVP_MAC_CTX *auth_mac_new(void)
 {
-    unsigned int len = LOGIN_MAC_SIZE;
-    HMAC(EVP_sha256(), auth_key, sizeof auth_key, (const unsigned char *)credentials,
-         strlen(credentials), mac, &len);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
+    EVP_MAC_free(hmac);
+    if (mac != NULL && EVP_MAC_init(mac, auth_key, sizeof auth_key, params) != 1) {
+        EVP_MAC_CTX_free(mac);
+        return NULL;
+    }
+    return mac;
+}
+
+static bool make_mac(EVP_MAC_CTX *mac, const char *credentials, uint8_t out[LOGIN_MAC_SIZE])
+{
+    size_t len = 0;
+    return EVP_MAC_init(mac, NULL, 0, NULL) == 1 &&
+           EVP_MAC_update(mac, (const unsigned char *)credentials, strlen(credentials)) == 1 &&
+           EVP_MAC_final(mac, out, &len, LOGIN_MAC_SIZE) == 1;
 }
 
 static bool is_login(const struct login *login, const uint8_t mac[LOGIN_MAC_SIZE],
@@ -178,12 +196,12 @@ void auth_check(struct request *request)
     struct conn *conn = request->conn;
     char credentials[CREDENTIALS_MAX + 4];
     uint8_t mac[LOGIN_MAC_SIZE];
-    if (!decode(request->head.authorization, credentials)) {
+    if (!decode(request->head.authorization, credentials) ||
+        !make_mac(worker->mac, credentials, mac)) {
         refuse(request);
         return;
     }
     uint64_t generation = users_generation(request->server->users);
-    make_mac(credentials, mac);
     if (is_login(&conn->login, mac, generation)) {
         welcome(request, &conn->login);
     } else {

@@ -8,6 +8,7 @@
 #ifndef OTTERD_AUTH_H
 #define OTTERD_AUTH_H
 
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ struct login {
 
 /* Makes the process's key. False without randomness. */
 bool auth_init(void);
+/* What a worker computes digests with; NULL when there is none. After auth_init(). */
+EVP_MAC_CTX *auth_mac_new(void);
 
 /* Goes on with request_admit(), at once or later, or answers. */
 void auth_check(struct request *request);

@@ -4,6 +4,7 @@
 #define OTTERD_SERVER_H
 
 #include <event2/event.h>
+#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct worker {
     char date[32];    /* of the Date field */
     time_t date_at;
     struct metrics metrics;
+    EVP_MAC_CTX *mac;     /* for credentials */
     struct login *logins; /* LOGINS_MAX credentials known to be right */
     struct store *store;  /* a reader */
     struct seen_batch *seen;

@@ -70,7 +70,7 @@ static int configure(struct store *store)
     sqlite3_busy_timeout(store->db, store->reader ? 0 : WRITER_WAIT_MS);
     return sqlite3_exec(store->db,
                         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                        "PRAGMA cache_size=-4096; PRAGMA trusted_schema=OFF; "
+                        "PRAGMA cache_size=-32768; PRAGMA trusted_schema=OFF; "
                         "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216",
                         NULL, NULL, NULL);
 }

@@ -99,6 +99,9 @@ static int ticket_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP
     int good = EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.aes, iv, encrypt) == 1 &&
                EVP_MAC_CTX_set_params(mac, params) == 1;
     OPENSSL_cleanse(&key, sizeof key);
+    if (!encrypt && SSL_version(ssl) >= TLS1_3_VERSION) {
+        found = 2; /* a ticket is for one use: the client gets another */
+    }
     return good ? found : -1;
 }
 

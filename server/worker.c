@@ -130,8 +130,10 @@ bool worker_open(struct worker *worker, struct server *server)
     worker->server = server;
     worker->now_ms = clock_ms();
     worker->logins = calloc(LOGINS_MAX, sizeof *worker->logins);
+    worker->mac = auth_mac_new();
     worker->store = server->store_ops->open(server->store_where, true);
-    if (worker->logins == NULL || worker->store == NULL || !job_home_open(&worker->home)) {
+    if (worker->logins == NULL || worker->mac == NULL || worker->store == NULL ||
+        !job_home_open(&worker->home)) {
         return false;
     }
     struct event_config *config = event_config_new();
@@ -328,6 +330,7 @@ void worker_close(struct worker *worker)
     job_home_close(&worker->home);
     seen_drop(worker);
     worker->server->store_ops->close(worker->store);
+    EVP_MAC_CTX_free(worker->mac);
     if (worker->logins != NULL) {
         OPENSSL_cleanse(worker->logins, LOGINS_MAX * sizeof *worker->logins);
         free(worker->logins);

@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""otterd against nginx and against Python's http.server: work done per second of the server's own
+CPU time, and latency. Each round runs every server in turn, so that what the machine does meanwhile
+hits all alike; the median of the rounds counts. Needs Debian's nginx-light.
+
+    bench/server.py BUILD [--rounds N] [--seconds S] [--soak N]
+"""
+import argparse
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "e2e"))
+sys.dont_write_bytecode = True
+USER, PASSWORD = "bench", "bench-password"
+FILE_SIZE = 1 << 20
+TICKS = os.sysconf("SC_CLK_TCK")
+
+NGINX = """
+worker_processes 2; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; tcp_nodelay on;
+    client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; default_type application/octet-stream;
+    server {{
+        listen 127.0.0.1:{port} ssl reuseport;
+        ssl_certificate {etc}/server.pem; ssl_certificate_key {etc}/server-key.pem;
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;
+        location /devices/ {{ default_type text/csv; return 200 "fw.bin"; }}
+        location /files/ {{ alias {folder}/files/; }}
+    }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Contestant:
+    """A server and all its processes."""
+
+    def __init__(self, name, command, port, env=None):
+        self.name, self.port = name, port
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        env={**os.environ, **(env or {})})
+        for _ in range(200):
+            with socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.05)
+        sys.exit(f"{name} did not start")
+
+    def pids(self):
+        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True,
+                                  check=False).stdout.split()
+        return [self.process.pid, *map(int, children)]
+
+    def cpu(self):
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def memory(self):
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as smaps:
+                total += sum(int(line.split()[1]) for line in smaps
+                             if line.startswith(("Private_Clean", "Private_Dirty")))
+        return total
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Bench:
+    def __init__(self, build, rounds, seconds):
+        os.environ["OTTER_BUILD"] = build
+        from otterd import image
+        self.image = image
+        self.build, self.rounds, self.seconds = build, rounds, seconds
+        self.otterd = os.path.join(build, "server", "otterd")
+        self.load_program = os.path.join(build, "bench", "bench-server-load")
+        self.folder = tempfile.mkdtemp(prefix="otter-bench-")
+        self.etc = os.path.join(self.folder, "etc")
+        subprocess.run([self.otterd, "init", "--name", "localhost", self.etc], check=True,
+                       stdout=subprocess.DEVNULL)
+        os.makedirs(os.path.join(self.folder, "files"))
+        self.firmware = os.path.join(self.folder, "files", "fw.bin")
+        with open(self.firmware, "wb") as file:
+            file.write(image("1.0.0", FILE_SIZE))
+
+    def start_otterd(self, devices, name="otterd"):
+        port, data = free_port(), os.path.join(self.folder, name)
+        server = Contestant(name, [
+            self.otterd, "--dir", self.etc, "--data", data, "--listen", f"127.0.0.1:{port}",
+            "--max-per-address", "8000", "--user", "root", "--quiet", "--threads", "2"], port,
+            {"US_AUTH_USERNAME": USER, "US_AUTH_PASSWORD": PASSWORD})
+        self.load(server, "keep", 1, 0.05, "PUT", "/files/fw.bin", self.firmware)
+        database = sqlite3.connect(os.path.join(data, "devices.db"), timeout=30)
+        now = int(time.time()) + 86400  # seen lately: polls are what they are most of the time
+        database.executemany("INSERT OR REPLACE INTO device_app VALUES(?, '1', 'fw.bin')",
+                             ((str(n),) for n in range(devices)))
+        database.executemany(
+            "INSERT OR REPLACE INTO device(id, last_seen, address, version, changed) "
+            "VALUES(?, ?, '127.0.0.1', '1', 1)", ((str(n), now - 86400) for n in range(devices)))
+        database.commit()
+        database.close()
+        return server
+
+    def start_nginx(self):
+        port, config = free_port(), os.path.join(self.folder, "nginx.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(NGINX.format(folder=self.folder, port=port, etc=self.etc))
+        os.chmod(self.folder, 0o755)
+        os.chmod(os.path.join(self.etc, "server-key.pem"), 0o644)
+        return Contestant("nginx", ["/usr/sbin/nginx", "-c", config, "-e",
+                                    os.path.join(self.folder, "error.log")], port)
+
+    def start_python(self):
+        port, path = free_port(), os.path.join(self.folder, "plain.db")
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE device_app(device_id TEXT PRIMARY KEY, app_ver TEXT, "
+                         "update_file_path TEXT)")
+        database.executemany("INSERT INTO device_app VALUES(?, '1', 'fw.bin')",
+                             ((str(n),) for n in range(10)))
+        database.commit()
+        database.close()
+        return Contestant("python", [
+            "/usr/bin/python3", os.path.join(HERE, "plain_server.py"), str(port),
+            os.path.join(self.etc, "server.pem"), os.path.join(self.etc, "server-key.pem"), path,
+            os.path.join(self.folder, "files"), f"{USER}:{PASSWORD}"], port)
+
+    def load(self, server, mode, threads, seconds, method, path, *body, ids=10):
+        line = [self.load_program, mode, str(server.port), str(threads), str(seconds), method, path,
+                f"{USER}:{PASSWORD}", *body]
+        done = subprocess.run(line, capture_output=True, check=True,
+                              env={**os.environ, "LOAD_IDS": str(ids)})
+        return json.loads(done.stdout)
+
+    def measure(self, server, mode, threads, path, ids=10):
+        """(work per CPU second, latency in the middle) of one run."""
+        before = server.cpu()
+        said = self.load(server, mode, threads, self.seconds, "GET", path, ids=ids)
+        used = server.cpu() - before
+        if said["errors"]:
+            print(f"  {server.name}: {said['errors']} errors", file=sys.stderr)
+        work = said["bytes"] / 1e6 if path.startswith("/files/") else said["requests"]
+        if mode == "resumed" and said["resumed"] < said["requests"] * 0.9:
+            print(f"  {server.name}: only {said['resumed']} of {said['requests']} resumed",
+                  file=sys.stderr)
+        return work / max(used, 1 / TICKS), said["p50"], said["p99"]
+
+    def compare(self, servers, mode, threads, path):
+        results = {server.name: [] for server in servers}
+        for _ in range(self.rounds):
+            for server in servers:
+                results[server.name].append(self.measure(server, mode, threads, path))
+        return {name: [statistics.median(column) for column in zip(*rows)]
+                for name, rows in results.items()}
+
+    def idle(self, server, count=1000):
+        """Private memory of one idle TLS connection that has asked once, in bytes."""
+        before = server.memory()
+        line = [self.load_program, "idle", str(server.port), str(count), "0", "GET",
+                "/devices/1?app_ver=1", f"{USER}:{PASSWORD}"]
+        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+            said = json.loads(held.stdout.readline())
+            assert said["requests"] == count, said
+            time.sleep(1)
+            after = server.memory()
+            held.stdin.close()
+        return (after - before) * 1024 / count
+
+    def soak(self, server, uploads):
+        """Memory before and after many uploads and polls, in KB."""
+        small = os.path.join(self.folder, "small.bin")
+        with open(small, "wb") as file:
+            file.write(self.image("2.0.0", 2000))
+        self.load(server, "keep", 4, 5, "PUT", "/files/soak.bin", small)
+        self.load(server, "full", 4, 3, "GET", "/devices/{}?app_ver=1")
+        before, done, polls = server.memory(), 0, 0
+        while done < uploads or polls < uploads:
+            done += self.load(server, "keep", 4, 20, "PUT", "/files/soak.bin", small)["requests"]
+            polls += self.load(server, "keep", 4, 2, "GET", "/devices/{}?app_ver=1")["requests"]
+            print(f"  {done} uploads, {polls} polls: {server.memory()} KB", flush=True)
+        return before, server.memory()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--soak", type=int, default=0)
+    options = parser.parse_args()
+    bench = Bench(os.path.abspath(options.build), options.rounds, options.seconds)
+    servers = []
+    good = True
+    try:
+        servers = [bench.start_otterd(10), bench.start_nginx(), bench.start_python()]
+        many = bench.start_otterd(100000, "otterd-100000")
+        servers.append(many)
+        otterd = servers[0]
+        poll = "/devices/{}?app_ver=1"
+        print(f"{options.rounds} rounds of {options.seconds:g} s; work per second of the server's "
+              "CPU time, and latency")
+        print(f"{'':34} {'otterd':>9} {'nginx':>9} {'python':>9} {'of nginx':>9} {'goal':>6}")
+        for title, mode, threads, path, goal in (
+                ("polls, kept alive", "keep", 4, poll, 50),
+                ("full handshake + poll", "full", 4, poll, 85),
+                ("resumed handshake + poll", "resumed", 4, poll, 85),
+                ("download, MB", "keep", 2, "/files/fw.bin", 80)):
+            said = bench.compare(servers[:3], mode, threads, path)
+            share = 100 * said["otterd"][0] / said["nginx"][0]
+            good = good and share >= goal
+            print(f"{title:34} " + " ".join(f"{said[n][0]:9.0f}" for n in said) +
+                  f" {share:8.0f}% {goal:5}%" + ("" if share >= goal else "  MISSED"))
+            print(f"{'  latency p50 / p99, microseconds':34} " +
+                  " ".join(f"{said[n][1]:.0f}/{said[n][2]:.0f}".rjust(9) for n in said))
+        few, lots = [], []
+        for _ in range(options.rounds):
+            few.append(bench.measure(otterd, "keep", 4, poll, 10)[0])
+            lots.append(bench.measure(many, "keep", 4, poll, 100000)[0])
+        change = 100 * (statistics.median(few) / statistics.median(lots) - 1)
+        good = good and change < 10
+        print(f"{'polls with 100,000 devices known':34} {statistics.median(lots):9.0f}   costs "
+              f"{change:+.1f} % (goal: below 10 %)")
+        idle = bench.idle(otterd)
+        good = good and idle <= 25000
+        print(f"{'an idle TLS connection':34} {idle:9.0f} bytes (goal: at most 25000)")
+        if options.soak:
+            before, after = bench.soak(otterd, options.soak)
+            print(f"memory before and after {options.soak} uploads and polls: {before} and {after} KB")
+    finally:
+        for server in servers:
+            server.stop()
+        shutil.rmtree(bench.folder, ignore_errors=True)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
