@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-unit check-powerloss build fuzz bench-ble bench-hosted footprint coverage format install \
+.PHONY: help demo check check-unit check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -46,6 +46,10 @@ bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, a 9216
 
 bench-ble: build ## updates over Bluetooth LE: time in a model of the link, cost to a processor
 	@scripts/bench-ble $(BUILD)
+
+bench-server: build ## otterd against nginx and Python: work per second of the server's CPU time
+	@scripts/bootstrap bench
+	@$(PYTHON) bench/server.py $(BUILD)
 
 footprint: ## size, RAM and stack of the device library on a 32-bit RISC-V, against the budget
 	@scripts/footprint

@@ -211,12 +211,12 @@ static void print_steps(const char *dir, const char *alt)
            "1. Start the server:\n"
            "     otterd --dir %s\n"
            "2. See that it answers:\n"
-           "     curl --cacert %s/ca.pem -u \"$(cat %s/admin.login)\" "
-           "https://%s:8443/api/v1/status\n"
+           "     otter server list --url https://%s:8443 --cacert %s/ca.pem "
+           "--login %s/admin.login\n"
            "3. Build %s/ca.pem and the credentials in %s/device.login into the devices.\n"
            "Keep %s/ca-key.pem safe, away from the server if you can: it is only needed to renew\n"
            "the certificate, with this command, once in two years.\n",
-           alt, dir, dir, dir, name, dir, dir, dir);
+           alt, dir, name, dir, dir, dir, dir, dir);
 }
 
 int init_run(const struct options *options)

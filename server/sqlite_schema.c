@@ -56,6 +56,8 @@ enum store_result schema_prepare(const char *where, char *error, size_t error_si
 {
     sqlite3 *db = NULL;
     enum store_result result = STORE_LOST;
+    /* Nobody asks for SQLite's count of its memory, and keeping it costs a lock. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(where, &db, flags, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(db, 5000);

@@ -190,7 +190,7 @@ def test_ranges_entity_tags_and_head(server):
     status, body, fields = server.ask("HEAD", path)
     assert (status, body, int(fields["Content-Length"])) == (200, b"", size)
     etag = fields["ETag"]
-    assert etag == f'"{hashlib.sha256(data).hexdigest()}"'
+    assert etag == f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     assert fields["Accept-Ranges"] == "bytes" and fields["Cache-Control"]
 
     def get(**headers):

@@ -477,7 +477,7 @@ def test_S09_each_reader_gets_one_version():
                 while piece := answer.read(200000):
                     sha256.update(piece)
                     time.sleep(pause)
-                if f'"{sha256.hexdigest()}"' != answer.headers["ETag"] or \
+                if f'"{sha256.hexdigest()[:32]}"' != answer.headers["ETag"] or \
                         sha256.hexdigest() not in hashes:
                     problems.append(sha256.hexdigest())
             client.close()
