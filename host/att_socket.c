@@ -104,7 +104,8 @@ static bool try_send(struct otter_att_socket *s, const uint8_t *pdu, size_t len)
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
         return false;
     }
-    s->broken = true;
+    /* A peer that has closed may have sent more before: receive() finds that, and the end. */
+    s->broken = errno != EPIPE && errno != ECONNRESET;
     return true;
 }
 
@@ -145,6 +146,9 @@ otter_err otter_att_socket_receive(struct otter_att_socket *s, uint8_t pdu[OTTER
     }
     /* MSG_TRUNC: the real length, so that a PDU above every MTU is seen as what it is. */
     ssize_t n = recv(s->fd, pdu, OTTER_GATT_MTU_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && errno == ECONNRESET) { /* it closed without reading all; said once, then data */
+        n = recv(s->fd, pdu, OTTER_GATT_MTU_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    }
     if (n > 0) {
         *len = (size_t)n < OTTER_GATT_MTU_MAX ? (size_t)n : OTTER_GATT_MTU_MAX;
         return (size_t)n <= OTTER_GATT_MTU_MAX ? OTTER_OK : OTTER_ERR_LINK;

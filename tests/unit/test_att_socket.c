@@ -76,6 +76,28 @@ static void what_waits_keeps_its_order(void **state)
     otter_att_socket_close(&b);
 }
 
+/* Hanging up with our PDU unread: what was sent before that still arrives, then the end. */
+static void the_last_words_of_who_hangs_up_arrive(void **state)
+{
+    struct otter_att_socket a, b;
+    uint8_t pdu[OTTER_GATT_MTU_MAX];
+    size_t len;
+
+    pair(&a, &b);
+    otter_att_socket_send(&b, (const uint8_t *)"unread", 6);
+    for (uint8_t i = 0; i < 3; i++) {
+        otter_att_socket_send(&a, &i, 1);
+    }
+    otter_att_socket_close(&a);
+    for (uint8_t i = 0; i < 3; i++) {
+        otter_att_socket_send(&b, (const uint8_t *)"nobody there", 12);
+        assert_int_equal(otter_att_socket_receive(&b, pdu, &len), OTTER_OK);
+        assert_int_equal(pdu[0], i);
+    }
+    assert_int_equal(otter_att_socket_receive(&b, pdu, &len), OTTER_ERR_LINK);
+    otter_att_socket_close(&b);
+}
+
 static void one_who_never_reads_is_dropped(void **state)
 {
     struct otter_att_socket a, b;
@@ -150,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_packet_is_one_pdu),
         cmocka_unit_test(what_waits_keeps_its_order),
+        cmocka_unit_test(the_last_words_of_who_hangs_up_arrive),
         cmocka_unit_test(one_who_never_reads_is_dropped),
         cmocka_unit_test(longer_than_any_pdu),
         cmocka_unit_test(listening),
