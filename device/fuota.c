@@ -19,6 +19,8 @@
 #define STEP_FAST 16384u /* bytes of a download between two turns of the device's loop */
 #define STEP_SLOW 4096u  /* the same, with flash as slow as on a board */
 
+#define DIGITS (2u * OTTER_SHA256_SIZE)
+
 struct fuota {
     struct device *device;
     char *server;        /* the URL without a slash at the end */
@@ -33,7 +35,8 @@ struct fuota {
     otter_err last_err;
     struct otter_update_transport handle;
     struct otter_fuota_client client;
-    char running[2 * OTTER_SHA256_SIZE + 1];
+    char running[DIGITS + 1];
+    char given_up[DIGITS + 1]; /* image in the other slot that did not make it; "": none */
 };
 
 extern const struct transport_type fuota_transport;
@@ -226,6 +229,28 @@ static void report_restart(struct fuota *f)
     }
 }
 
+static void write_digits(char out[DIGITS + 1], const uint8_t digest[OTTER_SHA256_SIZE])
+{
+    for (size_t i = 0; i < OTTER_SHA256_SIZE; i++) {
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+/* The image that was rolled back, if there is one: it is not pulled again. */
+static void find_given_up(struct fuota *f)
+{
+    struct otter_flash_slots *slots = &f->device->slots;
+    struct otter_image_facts facts;
+    int slot = OTTER_SLOT_NONE;
+
+    f->given_up[0] = '\0';
+    if (otter_flash_slots_rejected(slots, &slot) == OTTER_OK && slot != OTTER_SLOT_NONE &&
+        otter_flash_verify(&slots->flash, otter_layout_slot(&slots->layout, slot), slots->hash,
+                           slots->buf, slots->buf_size, &facts) == OTTER_OK) {
+        write_digits(f->given_up, facts.digest);
+    }
+}
+
 static bool fuota_up(void *transport)
 {
     struct fuota *f = transport;
@@ -236,9 +261,8 @@ static bool fuota_up(void *transport)
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0) {
         seed ^= (uint32_t)getpid();
     }
-    for (size_t i = 0; i < OTTER_SHA256_SIZE; i++) {
-        snprintf(f->running + 2 * i, 3, "%02x", facts->digest[i]);
-    }
+    write_digits(f->running, facts->digest);
+    find_given_up(f);
     f->handle.update = &f->device->update;
     const struct otter_fuota_client_config client = {
         .https = &f->https,
@@ -251,6 +275,7 @@ static bool fuota_up(void *transport)
         .server = f->server,
         .device_id = f->id,
         .version = facts->version,
+        .given_up = f->given_up[0] != '\0' ? f->given_up : NULL,
         .poll_ms = options->poll_ms,
         .backoff_ms = options->backoff_ms,
         .seed = seed,

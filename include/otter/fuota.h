@@ -101,6 +101,8 @@ struct otter_fuota_config {
     const char *server;      /* "https://192.168.1.41:50000", no slash at the end */
     const char *device_id;   /* any text; escaped here */
     const char *version;     /* that runs now */
+    const char *given_up;    /* SHA-256, as 64 hexadecimal digits, of an image that this device has
+                                given up; an offer of it is none (Otter-Image-SHA256). Or NULL */
     uint32_t poll_ms;        /* from one check to the next; default OTTER_FUOTA_NEVER: only when
                                 otter_fuota_check() is called. Spread by a tenth either way. What
                                 the server says (Otter-Poll) goes before it */
@@ -148,6 +150,7 @@ struct otter_fuota_head {
     bool has_retry;
     bool has_location; /* and it is now in request.url */
     bool location_bad;
+    bool given_up;                       /* the offer is of that image */
     bool encoded;                        /* Content-Encoding other than identity */
     char etag[OTTER_FUOTA_ETAG_MAX + 1]; /* a strong one, or "" */
 };

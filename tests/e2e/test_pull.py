@@ -6,6 +6,7 @@ import os
 import ssl
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -301,6 +302,7 @@ def test_h04_certificate(puller, update, kind):
 
 def test_h05_old_tls(puller, update):
     def old(context):
+        warnings.simplefilter("ignore", DeprecationWarning)
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -309,7 +311,9 @@ def test_h05_old_tls(puller, update):
     one = puller(server)
     over(one)
     one.stop()
-    assert server.requests == [] and server.failures
+    with server.news:
+        assert server.news.wait_for(lambda: server.failures, 60)
+    assert server.requests == []
     server.close()
 
 

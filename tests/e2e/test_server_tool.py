@@ -167,3 +167,27 @@ def test_story(ask, server, folder, image):
         watch.kill()
         watch.wait(lab.PATIENCE)
     assert login not in log.text()
+
+
+def test_an_image_that_was_rolled_back_is_not_pulled_again(ask, folder, image):
+    ask("upload", image("1.1.0"), "--name", "bad")
+    ask("upload", image("1.1.1"), "--name", "good")
+    ask("assign", "kitchen", "bad", "--from", "1.0.0")
+    login = f"{otterd.DEVICE}:{otterd.DEVICE_PASSWORD}"
+    command = [DEVICE, "--flash", folder + "/flash", "--create", "--name", "kitchen", "--fuota",
+               ask.env["OTTER_SERVER"], "--cacert", ask.env["OTTER_CACERT"], "--poll", "100ms"]
+    env = {**os.environ, "OTTER_LOGIN": login}
+    with subprocess.Popen([*command, "--self-test", "fail"], stdout=subprocess.PIPE, text=True,
+                          env=env) as device:
+        log = Lines(device.stdout)
+        log.wait("no update", log.wait("rolling back"))
+        device.terminate()
+        log.thread.join(lab.PATIENCE)
+    assert log.text().count("update: begins") == 1
+    assert rows(ask, "devices", "devices")[0]["last_result"]["result"] == "rolled-back"
+    ask("assign", "kitchen", "good", "--from", "1.0.0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as device:
+        log = Lines(device.stdout)
+        log.wait("1.1.1 confirmed")
+        device.terminate()
+        log.thread.join(lab.PATIENCE)

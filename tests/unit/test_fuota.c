@@ -511,6 +511,29 @@ static void the_server_says_how_often(void **state)
     }
 }
 
+static void what_was_given_up_is_not_taken_again(void **state)
+{
+    struct fixture *t = *state;
+    char header[100];
+    struct reply r = {
+        .status = 200, .headers = {header}, .body = (const uint8_t *)OFFER, .len = strlen(OFFER)};
+    char digest[65];
+
+    memset(digest, 'a', 64);
+    digest[64] = '\0';
+    t->config.given_up = digest;
+    start(t);
+    snprintf(header, sizeof(header), "Otter-Image-SHA256: %s", digest);
+    assert_asks(t, CHECK_URL);
+    assert_int_equal(answer(t, &r), OTTER_OK);
+    assert_over(t, OTTER_FUOTA_NO_UPDATE, OTTER_OK);
+    /* Another one is. */
+    header[sizeof("Otter-Image-SHA256: ")] = 'b';
+    assert_asks(t, CHECK_URL);
+    assert_int_equal(answer(t, &r), OTTER_OK);
+    assert_asks(t, FILE_URL);
+}
+
 static void H01_without_an_etag_nothing_is_kept(void **state)
 {
     struct fixture *t = *state;
@@ -1144,6 +1167,7 @@ int main(void)
         CASE(H01_after_a_restart_the_flash_differs),
         CASE(H01_without_an_etag_nothing_is_kept),
         CASE(the_server_says_how_often),
+        CASE(what_was_given_up_is_not_taken_again),
         CASE(H02_content_length_lies),
         CASE(H02_content_length_absent),
         CASE(H03_redirects),

@@ -165,6 +165,9 @@ static bool can_take_up(const struct otter_fuota *f)
 
 static enum otter_fuota_happening check_event(struct otter_fuota *f)
 {
+    if (f->head.given_up && f->err == OTTER_OK) {
+        return OTTER_FUOTA_ON_NO_FILE;
+    }
     /* A line end is no part of a path. */
     if (f->file_len > 0 && f->file[f->file_len - 1] == '\n') {
         f->file[--f->file_len] = '\0';

@@ -434,7 +434,9 @@ static bool answering(const struct otter_fuota *f)
 
 void otter_fuota_header(struct otter_fuota *f, const char *name, const char *value)
 {
-    if (!otter_fuota_is_name(name, "location")) {
+    if (otter_fuota_is_name(name, "otter-image-sha256")) {
+        f->head.given_up = f->config.given_up != NULL && strcmp(value, f->config.given_up) == 0;
+    } else if (!otter_fuota_is_name(name, "location")) {
         otter_fuota_read_header(&f->head, name, value);
     } else if (answering(f)) {
         f->head.location_bad =
