@@ -52,9 +52,10 @@ esp_err_t otter_idf_fuota_check(void);
 /* Returns once the client is gone: after its current read, at most some seconds. */
 esp_err_t otter_idf_fuota_stop(void);
 
-/* One check, and the download if there is one, with no task. On OTTER_FUOTA_UPDATED restart when it
- * suits you. *wait_ms, when not NULL: do not ask the server sooner. OTTER_FUOTA_PARAMETER_ERROR
- * also for a configuration that cannot work, OTTER_FUOTA_SYSTEM_ERROR while the task runs. */
+/* One check, and the download if there is one, in the calling task, which needs a stack of 8 KB for
+ * TLS. On OTTER_FUOTA_UPDATED restart when it suits you. *wait_ms, when not NULL: do not ask the
+ * server sooner. OTTER_FUOTA_PARAMETER_ERROR also for a configuration that cannot work,
+ * OTTER_FUOTA_SYSTEM_ERROR while the task runs. */
 enum otter_fuota_result otter_idf_fuota_update(const struct otter_idf_fuota_config *config,
                                                uint32_t *wait_ms);
 
