@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import os
+import socket
 import ssl
 import threading
 import time
@@ -10,6 +11,7 @@ import warnings
 
 import pytest
 
+import lab
 import rogue
 from rogue import Site
 
@@ -84,6 +86,30 @@ def test_pull_interval_of_the_server(server, puller):
     server.on_check = lambda request: request.send(204, b"", "Otter-Poll: 900")
     line = over(puller(server), "no update")
     assert 810 <= float(line.rsplit(" ", 2)[1]) <= 990, line
+
+
+# --- one session, one loop --------------------------------------------------------------------
+
+def test_another_transport_is_updating(server, puller, image):
+    """One update at a time, whatever way it comes; and that is no fault of the image."""
+    server.on_check = lambda request: request.send(204)
+    one = puller(server, "--link-rate", 100_000)
+    ble = lab.Update("--no-wait", one.target, image("1.0.5", size=300_000))
+    ble.wait_percent(5)
+    server.on_check = server.check
+    over(one, "(busy|another|already)")
+    assert ble.end()["exit_code"] == 0
+    assert not [r for r in server.requests if r.method == "POST" and b"failed" in r.body]
+
+
+def test_a_silent_server_holds_nobody_up(puller, image):
+    """It takes the connection and says nothing, not even TLS: the other ways in work on."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        one = puller(f"https://localhost:{silent.getsockname()[1]}")
+        silent.accept()
+        path = image("1.2.0")
+        assert lab.update(one.target, path)["exit_code"] == 0
+        assert one.holds(path)
 
 
 # --- H01: body cut short ----------------------------------------------------------------------
