@@ -356,7 +356,7 @@ static void end_report(struct otter_fuota_client *c, CURLcode code, uint32_t now
     long status = 0;
 
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-    bool later = code != CURLE_OK || status == 429 || status >= 500;
+    bool later = code != CURLE_OK || status == 429 || (status >= 500 && status != 501);
     if (!later || ++c->report_tries >= REPORT_TRIES) {
         free(c->report);
         c->report = NULL;
