@@ -43,7 +43,7 @@ static otter_err send_value(struct otter_espble_device *d, uint16_t conn, uint32
                                  len);
 }
 
-/* next is the sector wanted next, or the window that the answer to START offers. */
+/* next: the sector wanted next; not looked at for a command, whose answer has other words. */
 static otter_err send_answer(struct otter_espble_device *d, uint16_t conn,
                              struct otter_espble_answer answer, uint32_t next, uint16_t crc_init)
 {
@@ -87,7 +87,8 @@ static bool flush(struct otter_espble_device *d)
     return true;
 }
 
-/* To the owner. A client that writes on without a look at three answers does not miss a fourth. */
+/* To the owner. A fourth answer while three wait is dropped: whoever writes on without a look at
+ * three does not miss it. */
 static void tell(struct otter_espble_device *d, enum otter_espble_char chr, uint32_t about,
                  uint32_t word)
 {
@@ -105,8 +106,7 @@ static void tell_command(struct otter_espble_device *d, enum espble_command comm
     tell(d, OTTER_ESPBLE_COMMAND_CHAR, command, err == OTTER_OK ? ESPBLE_ACCEPT : ESPBLE_REJECT);
 }
 
-/* What a stranger is told, he is told at once or not at all: nobody can make the owner's answers
- * wait for his. */
+/* A stranger is answered at once or not at all: nobody else can make the owner's answers wait. */
 static void reject(struct otter_espble_device *d, uint16_t conn, uint16_t command,
                    uint16_t crc_init)
 {

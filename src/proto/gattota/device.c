@@ -131,7 +131,6 @@ static otter_err write_step(struct otter_gattota_device *d)
     return err;
 }
 
-/* Writes, and when nothing is left and DONE was said, verifies and selects. */
 static otter_err write_flash(void *machine, void *arg)
 {
     struct otter_gattota_device *d = machine;
@@ -179,7 +178,7 @@ static otter_err run(struct otter_gattota_device *d, enum event event, void *arg
 
 /* ---- the service --------------------------------------------------------------------------- */
 
-/* What a stranger is told, he is told at once or not at all. */
+/* A stranger is answered at once or not at all. */
 static enum otter_att on_control(struct otter_gattota_device *d, uint16_t conn, uint8_t value)
 {
     if (value == GATTOTA_NOP) {
