@@ -4,6 +4,9 @@
 extern const struct command command_image_info;
 extern const struct command command_image_verify;
 extern const struct command command_image_create;
+extern const struct command command_image_sign;
+extern const struct command command_key_generate;
+extern const struct command command_key_digest;
 extern const struct command command_flash_create;
 extern const struct command command_flash_info;
 extern const struct command command_flash_boot;
@@ -33,6 +36,9 @@ const struct command *const commands[] = {
     &command_image_info,
     &command_image_verify,
     &command_image_create,
+    &command_image_sign,
+    &command_key_generate,
+    &command_key_digest,
     &command_flash_create,
     &command_flash_info,
     &command_flash_update,

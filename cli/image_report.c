@@ -330,10 +330,10 @@ static void print_segments(const struct otter_image_facts *facts)
     table_print(&t);
 }
 
-/* Secure Boot v2 puts a signature block into the sector after the image: E7, version 2. */
+/* Secure Boot v2 puts a signature block into the sector after the image: E7, version 2 or 3. */
 static bool is_signed(const struct image_scan *scan)
 {
-    return scan->after[0] == 0xE7 && scan->after[1] == 2;
+    return scan->after[0] == 0xE7 && (scan->after[1] == 2 || scan->after[1] == 3);
 }
 
 static void print_chip(const struct otter_image_facts *f)
@@ -374,6 +374,18 @@ void image_print(const struct image_scan *scan)
     print_segments(f);
 }
 
+int image_judge(struct call *call, const char *path, const struct image_scan *scan)
+{
+    if (call->json) {
+        json_object_set_new(call->json, "file", json_text(path));
+        image_json(call->json, &scan->image.facts, otter_image_header_known(&scan->image),
+                   scan->err);
+        json_object_set_new(call->json, "file_size", json_integer((json_int_t)scan->file_size));
+        json_object_set_new(call->json, "signed", json_boolean(is_signed(scan)));
+    }
+    return scan->err ? fail(call, EXIT_INVALID, "%s", image_fault(path, scan)) : EXIT_OK;
+}
+
 int image_judge_file(struct call *call, const char *path, struct image_scan *scan)
 {
     if (call->json) {
@@ -381,14 +393,5 @@ int image_judge_file(struct call *call, const char *path, struct image_scan *sca
         json_object_set_new(call->json, "valid", json_false());
     }
     int code = image_scan_file(call, path, scan);
-    if (code == EXIT_OK && call->json) {
-        image_json(call->json, &scan->image.facts, otter_image_header_known(&scan->image),
-                   scan->err);
-        json_object_set_new(call->json, "file_size", json_integer((json_int_t)scan->file_size));
-        json_object_set_new(call->json, "signed", json_boolean(is_signed(scan)));
-    }
-    if (code == EXIT_OK && scan->err) {
-        code = fail(call, EXIT_INVALID, "%s", image_fault(path, scan));
-    }
-    return code;
+    return code ? code : image_judge(call, path, scan);
 }

@@ -25,7 +25,10 @@ int image_scan_file(struct call *call, const char *path, struct image_scan *scan
  * valid is reported as a failure, EXIT_INVALID. */
 int image_judge_file(struct call *call, const char *path, struct image_scan *scan);
 
-/* The same of bytes in memory. */
+/* The second half of that: the JSON and the verdict of an image that was read. */
+int image_judge(struct call *call, const char *path, const struct image_scan *scan);
+
+/* Reads an image that is in memory. */
 int image_scan_bytes(struct call *call, const uint8_t *data, size_t len, struct image_scan *scan);
 
 /* One sentence that says what is wrong with the file and, where that is known, what to do. Valid

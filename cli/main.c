@@ -49,6 +49,10 @@ int exit_code_for(otter_err err)
     case OTTER_ERR_IMAGE_PROJECT:
     case OTTER_ERR_IMAGE_OLDER:
     case OTTER_ERR_IMAGE_SECURE_VERSION:
+    case OTTER_ERR_UNSIGNED:
+    case OTTER_ERR_SIGNATURE_KEY:
+    case OTTER_ERR_UNENCRYPTED:
+    case OTTER_ERR_ENCRYPTED_KEY:
         return EXIT_REFUSED;
     case OTTER_ERR_EMPTY:
     case OTTER_ERR_TRUNCATED:
@@ -59,6 +63,10 @@ int exit_code_for(otter_err err)
     case OTTER_ERR_IMAGE_MAPPING:
     case OTTER_ERR_IMAGE_CHECKSUM:
     case OTTER_ERR_IMAGE_DIGEST:
+    case OTTER_ERR_SIGNATURE:
+    case OTTER_ERR_SIGNATURE_FORMAT:
+    case OTTER_ERR_ENCRYPTED_HEADER:
+    case OTTER_ERR_ENCRYPTED_TAG:
     case OTTER_ERR_IMAGE_NO_DIGEST:
     case OTTER_ERR_IMAGE_NO_DESC:
     case OTTER_ERR_NO_SLOT:

@@ -147,7 +147,7 @@ static bool open_session(struct device *device)
         .chip_rev_full = device->boot.facts.min_rev_full,
     };
     struct otter_update_config config = {
-        .slots = otter_flash_slots_table(&device->slots),
+        .slots = device_secure_slots(device, otter_flash_slots_table(&device->slots)),
         .hash = otter_sha256_hash(&device->sha[2]),
         .policy = &device->policy,
         .buf = device->update_buf,
@@ -230,7 +230,8 @@ static void find_identity(struct device *device, bool pending)
 {
     struct otter_identity *identity = &device->identity;
 
-    *identity = (struct otter_identity){.state = OTTER_IDENTITY_CONFIRMED};
+    *identity = (struct otter_identity){.state = OTTER_IDENTITY_CONFIRMED,
+                                        .wants_signature = device->options->require_signature};
     if (pending) {
         identity->state = OTTER_IDENTITY_PENDING;
     } else if (other_was_given_up(device)) {
@@ -439,6 +440,10 @@ bool device_start(struct device *device, const struct device_options *options)
     }
     if (!ready) {
         device_error(device, "out of memory");
+        leave(device, EXIT_FAILED);
+        return false;
+    }
+    if (!device_secure_start(device)) {
         leave(device, EXIT_FAILED);
         return false;
     }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "device/secure.h"
 #include "host/sha256.h"
 #include "otter/identity.h"
 #include "otter/update.h"
@@ -56,8 +57,11 @@ struct device_options {
     uint16_t mtu;          /* ATT MTU offered */
     uint8_t window;        /* espble sectors in flight */
     bool not_older;        /* refuse versions below the running one */
-    bool espble, gattota;  /* services offered */
-    unsigned legacy;       /* enum legacy, or-ed */
+    bool require_signature;
+    const char *trust[DEVICE_TRUST_MAX]; /* files of keys whose signatures count */
+    size_t trust_count;
+    bool espble, gattota; /* services offered */
+    unsigned legacy;      /* enum legacy, or-ed */
 
     const char *device_id;                /* fuota; NULL: the name */
     const char *cacert[DEVICE_ROOTS_MAX]; /* fuota: roots that are trusted; none: the system's */
@@ -81,6 +85,7 @@ struct device {
     struct otter_layout layout;
     struct otter_boot_report boot;
     struct otter_flash_slots slots;
+    struct device_secure secure;
     struct otter_policy policy;
     struct otter_update update;
     uint8_t update_buf[4096];

@@ -42,6 +42,8 @@ enum option_id {
     OPT_MTU,
     OPT_WINDOW,
     OPT_NOT_OLDER,
+    OPT_REQUIRE_SIGNATURE,
+    OPT_TRUST,
     OPT_SERVICES,
     OPT_LEGACY,
     OPT_DEVICE_ID,
@@ -78,6 +80,8 @@ static const struct {
     {"mtu", "N", OPT_MTU, "ATT MTU offered, 23 to 517 (517)"},
     {"window", "N", OPT_WINDOW, "espble: sectors in flight, 1 to 16 (4)"},
     {"not-older", NULL, OPT_NOT_OLDER, "refuse images of an older version"},
+    {"require-signature", NULL, OPT_REQUIRE_SIGNATURE, "refuse images that no --trust key signed"},
+    {"trust", "FILE", OPT_TRUST, "a key whose signatures count; can be given three times"},
     {"services", "LIST", OPT_SERVICES, "espble,gattota or one of them (both)"},
     {"legacy", "LIST", OPT_LEGACY,
      "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
@@ -269,6 +273,15 @@ static void take_option(struct device_options *options, int id, const char *valu
     case OPT_NOT_OLDER:
         options->not_older = true;
         break;
+    case OPT_REQUIRE_SIGNATURE:
+        options->require_signature = true;
+        break;
+    case OPT_TRUST:
+        if (options->trust_count == DEVICE_TRUST_MAX) {
+            usage("--trust can be given %u times", DEVICE_TRUST_MAX);
+        }
+        options->trust[options->trust_count++] = value;
+        break;
     case OPT_SERVICES:
         take_services(options, value);
         break;
@@ -332,6 +345,9 @@ static void read_options(int argc, char **argv, struct device_options *options,
     }
     if (options->flash_path == NULL) {
         usage("--flash FILE is needed; --create makes one");
+    }
+    if (options->require_signature != (options->trust_count > 0)) {
+        usage("--require-signature and --trust FILE go together");
     }
 }
 

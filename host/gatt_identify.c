@@ -51,6 +51,8 @@ static void take_identity(struct otter_target_device *device, const char *text)
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         snprintf(device->image + 2 * i, 3, "%02x", identity.image[i]);
     }
+    device->wants_signature = identity.wants_signature;
+    device->wants_encryption = identity.wants_encryption;
     switch (identity.state) {
     case OTTER_IDENTITY_CONFIRMED:
         device->state = OTTER_TARGET_STATE_CONFIRMED;

@@ -9,6 +9,7 @@
 #include "host/schemes.h"
 #include "host/sha256.h"
 #include "otter/image.h"
+#include "otter/signature.h"
 
 static const struct otter_target_scheme *const schemes[] = {
     &otter_target_att,
@@ -108,6 +109,14 @@ static otter_err parse_image(const uint8_t *data, size_t len, struct otter_image
     return err;
 }
 
+/* Whose signature it is, the device finds out. */
+static bool is_signed(const uint8_t *data, size_t len, uint32_t image_size)
+{
+    uint32_t place = len <= UINT32_MAX ? otter_signature_place(image_size, (uint32_t)len) : 0;
+
+    return place != 0 && data[place] == OTTER_SIGNATURE_MAGIC;
+}
+
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                               const struct otter_target_device *device,
                               const struct otter_target_options *options,
@@ -124,6 +133,13 @@ bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
     *facts = im.facts;
     if (device == NULL || options->force) {
         return true;
+    }
+    if (device->wants_signature && !is_signed(data, len, im.facts.size)) {
+        otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_UNSIGNED,
+                         "%s is not signed and the device takes signed images only; nothing was "
+                         "sent (\"otter image sign\" signs it)",
+                         name);
+        return false;
     }
     const struct otter_chip *chip = otter_chip_find(im.facts.chip_id);
     if (chip != NULL && is_chip_name(device->chip) && !same_chip(chip->name, device->chip)) {

@@ -46,6 +46,8 @@ struct otter_target_device {
     char version[64]; /* firmware revision */
     char image[17];   /* first 8 bytes of the running image's SHA-256, hexadecimal */
     enum otter_target_state state;
+    bool wants_signature;  /* it says that it takes nothing but signed images */
+    bool wants_encryption; /* the same of encrypted ones */
 };
 
 enum otter_target_phase {

@@ -4,9 +4,11 @@
  * String (0x2A28) in its Device Information service. With it an updater knows after the restart
  * whether its image runs and is confirmed, whatever the version texts say.
  *
- *   otter/1 confirmed 0123456789abcdef weather-station
- *           |         |                project name, the rest of the line
- *           |         first 8 bytes of the image's SHA-256 (the one appended to it)
+ *   otter/1 confirmed signed encrypted 0123456789abcdef weather-station
+ *           |         |      |         |                project name, the rest of the line
+ *           |         |      |         first 8 bytes of the image's SHA-256 (the one appended)
+ *           |         |      only when it takes nothing but encrypted images
+ *           |         only when it takes nothing but signed images
  *           confirmed | pending | rolled-back
  */
 #ifndef OTTER_IDENTITY_H
@@ -23,7 +25,7 @@ extern "C" {
 #endif
 
 #define OTTER_IDENTITY_IMAGE 8u /* bytes of the digest */
-#define OTTER_IDENTITY_SIZE 80u /* bytes of text that always suffice */
+#define OTTER_IDENTITY_SIZE 96u /* bytes of text that always suffice */
 
 enum otter_identity_state {
     OTTER_IDENTITY_CONFIRMED,   /* the image is there to stay */
@@ -33,6 +35,8 @@ enum otter_identity_state {
 
 struct otter_identity {
     enum otter_identity_state state;
+    bool wants_signature;  /* takes nothing but signed images */
+    bool wants_encryption; /* takes nothing but encrypted images */
     uint8_t image[OTTER_IDENTITY_IMAGE];
     char project[33];
 };

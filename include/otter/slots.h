@@ -42,8 +42,9 @@ struct otter_slot_ops {
     otter_err (*write)(void *ctx, uint32_t offset, const uint8_t *data, uint32_t len);
     otter_err (*read)(void *ctx, uint32_t offset, uint8_t *buf, uint32_t len);
 
-    /* The port's own check of what was written (signatures, Secure Boot), or NULL. */
-    otter_err (*verify)(void *ctx);
+    /* A check of its own of what was written (a signature, Secure Boot), after the image of size
+     * bytes was read back whole; or NULL. OTTER_ERR_AGAIN: a step was done, call again. */
+    otter_err (*verify)(void *ctx, uint32_t size);
 
     /* Reads the slot once more, whole: its image must verify and have this digest (else
      * OTTER_ERR_FLASH_DIFFERS or an image error). Then makes it the one that boots next. */

@@ -33,7 +33,7 @@ uint16_t otter_crc16(uint16_t crc, const uint8_t *data, size_t len)
     return (uint16_t)c;
 }
 
-/* Bit by bit: on a device it covers the four bytes of an otadata copy and nothing else. */
+/* Bit by bit: on a device it covers an otadata copy and signature blocks, little and seldom. */
 uint32_t otter_crc32(uint32_t crc, const uint8_t *data, size_t len)
 {
     crc = ~crc;

@@ -77,6 +77,24 @@ const char *otter_err_text(otter_err err)
         return "the image is older than policy allows";
     case OTTER_ERR_IMAGE_SECURE_VERSION:
         return "the image has a lower secure version";
+    case OTTER_ERR_UNSIGNED:
+        return "the image is not signed, and a signature is demanded";
+    case OTTER_ERR_SIGNATURE:
+        return "the signature does not fit the image";
+    case OTTER_ERR_SIGNATURE_KEY:
+        return "the image is signed with a key that is not trusted";
+    case OTTER_ERR_SIGNATURE_FORMAT:
+        return "the signature sector is damaged";
+    case OTTER_ERR_UNENCRYPTED:
+        return "the image is not encrypted, and encryption is demanded";
+    case OTTER_ERR_ENCRYPTED_HEADER:
+        return "the header of the encrypted image is not valid";
+    case OTTER_ERR_ENCRYPTED_KEY:
+        return "the image is encrypted for another key, or is damaged";
+    case OTTER_ERR_ENCRYPTED_TAG:
+        return "the encrypted image is damaged";
+    case OTTER_ERR_CRYPTO:
+        return "a cryptographic operation failed";
     case OTTER_ERR_TABLE_EMPTY:
         return "the partition table is empty";
     case OTTER_ERR_TABLE_MAGIC:

@@ -307,7 +307,7 @@ static otter_err do_check(void *machine, void *arg)
         memcmp(u->image.facts.digest, u->digest, sizeof u->digest) != 0) {
         return OTTER_ERR_FLASH_DIFFERS;
     }
-    otter_err err = s->ops->verify != NULL ? s->ops->verify(s->ctx) : OTTER_OK;
+    otter_err err = s->ops->verify != NULL ? s->ops->verify(s->ctx, u->image_size) : OTTER_OK;
     if (err == OTTER_OK) {
         err = s->ops->select(s->ctx, u->digest);
     }

@@ -292,7 +292,31 @@ def ble_seeds():
          b"\x03\x02\x02" + room + b"\x02\x06" + poll + b"\x03" + poll + b"\x03\x02\x02" + poll)
 
 
+# --- signature sector ---------------------------------------------------------------------------
+
+
+def signature_block(covered, ecdsa=False):
+    head = bytes([0xE7, 3 if ecdsa else 2, 0, 0]) + fnv(covered, 32)
+    body = head + (b"\x02" + b"K" * 64 + b"S" * 64 if ecdsa else b"K" * 776 + b"S" * 384)
+    body += bytes(1196 - len(body))
+    return body + struct.pack("<I16x", zlib.crc32(body))
+
+
+def signature_seeds():
+    covered = b"i" * 100 + BLANK * 3996
+    one = signature_block(covered)
+    both = one + signature_block(covered, ecdsa=True)
+    for name, answer, sector in (("rsa", 1, one), ("does-not-hold", 0, one), ("two", 1, both),
+                                 ("ecdsa", 1, signature_block(covered, ecdsa=True)),
+                                 ("unsigned", 1, b""), ("damaged", 1, one[:-1] + b"x"),
+                                 ("gap", 1, BLANK * 1216 + one)):
+        save("signature", name, struct.pack("<IB", 100, answer) + covered + sector.ljust(4096, BLANK))
+    save("signature", "short", struct.pack("<IB", 100, 1) + covered + one)
+    save("signature", "wraps", struct.pack("<IB", 0xFFFFFFFF, 1) + covered + one.ljust(4096, BLANK))
+
+
 if __name__ == "__main__":
+    signature_seeds()
     ble_seeds()
     hosted_seeds()
     att_seeds()

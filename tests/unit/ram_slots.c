@@ -80,7 +80,7 @@ static otter_err ram_read(void *ctx, uint32_t offset, uint8_t *buf, uint32_t len
     return OTTER_OK;
 }
 
-static otter_err ram_verify(void *ctx)
+static otter_err ram_verify(void *ctx, uint32_t size)
 {
     return ((struct ram_slots *)ctx)->verify_result;
 }

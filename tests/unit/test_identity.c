@@ -62,6 +62,26 @@ static void longest_project(void **state)
     assert_string_equal(out.project, "");
 }
 
+static void demands(void **state)
+{
+    uint8_t text[OTTER_IDENTITY_SIZE];
+
+    for (int i = 0; i < 4; i++) {
+        struct otter_identity in = {.state = OTTER_IDENTITY_ROLLED_BACK,
+                                    .wants_signature = (i & 1) != 0,
+                                    .wants_encryption = (i & 2) != 0};
+        struct otter_identity out;
+
+        memset(in.project, 'p', sizeof(in.project) - 1);
+        size_t len = otter_identity_write(&in, text, sizeof(text));
+        assert_true(len > 0);
+        assert_true(otter_identity_read(&out, text, len));
+        assert_int_equal(out.wants_signature, in.wants_signature);
+        assert_int_equal(out.wants_encryption, in.wants_encryption);
+        assert_string_equal(out.project, in.project);
+    }
+}
+
 static void other_texts(void **state)
 {
     static const char *const texts[] = {
@@ -72,6 +92,7 @@ static void other_texts(void **state)
         "otter/1 confirmed 0123456789ABCDEF x",
         "otter/1 confirmed 0123456789abcde x",
         "otter/1 confirmed 0123456789abcdef",
+        "otter/1 confirmed encrypted signed 0123456789abcdef x",
         "otter/1 confirmed 0123456789abcdef0 x",
         "otter/1 confirmed 0123456789abcdef a project of more than 32 letters",
     };
@@ -87,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(longest_project),
+        cmocka_unit_test(demands),
         cmocka_unit_test(other_texts),
     };
 

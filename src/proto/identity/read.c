@@ -50,6 +50,8 @@ bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, s
     if (!skip_text(&r, IDENTITY_PREFIX) || !read_state(identity, &r)) {
         return false;
     }
+    identity->wants_signature = skip_text(&r, IDENTITY_SIGNED);
+    identity->wants_encryption = skip_text(&r, IDENTITY_ENCRYPTED);
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         int high = digit_value(otter_read_u8(&r));
         int low = digit_value(otter_read_u8(&r));

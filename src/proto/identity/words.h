@@ -5,6 +5,8 @@
 #include "otter/identity.h"
 
 #define IDENTITY_PREFIX "otter/1 "
+#define IDENTITY_SIGNED "signed "
+#define IDENTITY_ENCRYPTED "encrypted "
 
 /* A state as it stands in the text, with the space after it. */
 static inline const char *identity_state_word(enum otter_identity_state state)

@@ -14,6 +14,12 @@ size_t otter_identity_write(const struct otter_identity *identity, uint8_t *text
 
     otter_write_bytes(&w, IDENTITY_PREFIX, sizeof(IDENTITY_PREFIX) - 1);
     otter_write_bytes(&w, state, strlen(state));
+    if (identity->wants_signature) {
+        otter_write_bytes(&w, IDENTITY_SIGNED, sizeof(IDENTITY_SIGNED) - 1);
+    }
+    if (identity->wants_encryption) {
+        otter_write_bytes(&w, IDENTITY_ENCRYPTED, sizeof(IDENTITY_ENCRYPTED) - 1);
+    }
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         otter_write_u8(&w, (uint8_t)digits[identity->image[i] >> 4]);
         otter_write_u8(&w, (uint8_t)digits[identity->image[i] & 15]);

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys, signed images, and devices that demand them."""
+import hashlib
+import json
+import os
+import stat
+import struct
+import zlib
+
+import pytest
+
+from lab import Device, make_image, otter, update
+
+
+@pytest.fixture(scope="module", name="keys")
+def make_keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name, kind in (("rsa", "rsa3072"), ("ec", "ecdsa256"), ("stranger", "ecdsa256")):
+        otter("key", "generate", "--type", kind, "--public", folder / f"{name}.pub", "-o",
+              folder / f"{name}.pem", check=0)
+    return folder
+
+
+@pytest.fixture(name="device")
+def make_device(tmp_path):
+    devices = []
+
+    def start(*args, **more):
+        devices.append(Device(tmp_path, *args, **more))
+        return devices[-1]
+    yield start
+    for one in devices:
+        one.stop()
+
+
+def signed(folder, version, *keys, **more):
+    path = make_image(folder / f"{version}.bin", version, **more)
+    for i, key in enumerate(keys):
+        otter("image", "sign", *(["--append"] if i else []), "--key", key, path, check=0)
+    return path
+
+
+def test_a_private_key_is_for_its_owner_and_never_replaced(keys):
+    assert stat.S_IMODE(os.stat(keys / "rsa.pem").st_mode) == 0o600
+    before = (keys / "rsa.pem").read_bytes()
+    result = otter("key", "generate", "-o", keys / "rsa.pem", check=1)
+    assert "never replaced" in result.stderr and (keys / "rsa.pem").read_bytes() == before
+
+
+def test_digest_of_private_and_public_key(keys, tmp_path):
+    for name in ("rsa", "ec"):
+        digest = otter("key", "digest", keys / f"{name}.pem", check=0).stdout.strip()
+        said = json.loads(otter("key", "digest", "--json", keys / f"{name}.pub", check=0).stdout)
+        assert said["digest"] == digest and said["schema"] == "otter.key/1"
+        otter("key", "digest", "-o", tmp_path / "digest", keys / f"{name}.pem", check=0)
+        assert (tmp_path / "digest").read_bytes().hex() == digest
+
+
+def test_the_layout_of_a_signed_file(keys, tmp_path):
+    """Read without any of Otter's code."""
+    plain = make_image(tmp_path / "plain.bin", "1.0.0", size=10_000)
+    data = plain.read_bytes()
+    for name, version in (("rsa", 2), ("ec", 3)):
+        out = tmp_path / f"{name}.bin"
+        otter("image", "sign", "--key", keys / f"{name}.pem", "-o", out, plain, check=0)
+        file = out.read_bytes()
+        assert len(file) == 12288 + 4096 and file[:len(data)] == data
+        assert file[len(data):12288] == b"\xff" * (12288 - len(data))
+        block = file[12288:12288 + 1216]
+        assert block[:4] == bytes([0xE7, version, 0, 0])
+        assert block[4:36] == hashlib.sha256(file[:12288]).digest()
+        assert struct.unpack("<I", block[1196:1200])[0] == zlib.crc32(block[:1196])
+        assert block[1200:] == bytes(16) and file[12288 + 1216:] == b"\xff" * (4096 - 1216)
+        part = block[36:812] if version == 2 else block[36:101]
+        digest = otter("key", "digest", keys / f"{name}.pem", check=0).stdout.strip()
+        assert hashlib.sha256(part).hexdigest() == digest
+
+
+def test_verify_with_a_key(keys, tmp_path):
+    image = signed(tmp_path, "1.1.0", keys / "rsa.pem", keys / "ec.pem")
+    for name in ("rsa.pem", "rsa.pub", "ec.pem", "ec.pub"):
+        otter("image", "verify", "--key", keys / name, image, check=0)
+    result = otter("image", "verify", "--key", keys / "stranger.pub", image, check=3)
+    assert "a key that is not trusted" in result.stderr
+    plain = make_image(tmp_path / "plain.bin", "1.1.0")
+    result = otter("image", "verify", "--json", "--key", keys / "rsa.pub", plain, check=3)
+    assert json.loads(result.stdout)["signature_valid"] is False
+    result = otter("image", "sign", "--key", keys / "rsa.pub", plain, check=1)
+    assert "the private one is needed" in result.stderr
+
+
+def test_three_signatures_and_no_more(keys, tmp_path):
+    image = signed(tmp_path, "1.1.0", keys / "rsa.pem", keys / "ec.pem", keys / "stranger.pem")
+    result = otter("image", "sign", "--append", "--key", keys / "ec.pem", image, check=3)
+    assert "three signatures already" in result.stderr
+    otter("image", "sign", "--key", keys / "ec.pem", image, check=0)
+    otter("image", "verify", "--key", keys / "rsa.pem", image, check=3)
+
+
+@pytest.mark.parametrize("protocol", ["espble", "gattota"])
+@pytest.mark.parametrize("key", ["rsa", "ec"])
+def test_a_device_takes_what_a_trusted_key_signed(device, keys, tmp_path, protocol, key):
+    d = device("--require-signature", "--trust", keys / "rsa.pub", "--trust", keys / "ec.pub")
+    image = signed(tmp_path, "1.1.0", keys / f"{key}.pem")
+    assert update("--protocol", protocol, d.target, image)["exit_code"] == 0
+    assert d.holds(image)
+
+
+def test_the_tool_says_beforehand_what_the_device_demands(device, keys, tmp_path):
+    d = device("--require-signature", "--trust", keys / "rsa.pub")
+    plain = make_image(tmp_path / "plain.bin", "1.1.0")
+    result = update(d.target, plain)
+    assert result["exit_code"] == 4
+    assert "takes signed images only; nothing was sent" in result["message"]
+    assert d.runs("1.0.0")
+
+
+@pytest.mark.parametrize("protocol", ["espble", "gattota"])
+def test_a_device_refuses_what_is_not_signed_well(device, keys, tmp_path, protocol):
+    d = device("--require-signature", "--trust", keys / "rsa.pub")
+    plain = make_image(tmp_path / "plain.bin", "1.1.0")
+    stranger = signed(tmp_path, "1.2.0", keys / "stranger.pem")
+    damaged = signed(tmp_path, "1.3.0", keys / "rsa.pem")
+    with open(damaged, "r+b") as file:
+        file.seek(-4096 + 900, os.SEEK_END)
+        file.write(b"x")
+    for image, why in ((plain, "not signed"), (stranger, "not trusted"), (damaged, "damaged")):
+        result = update("--force", "--protocol", protocol, d.target, image)
+        assert result["exit_code"] == 4, result
+        d.log.wait("update: ended, .*" + why)
+    good = signed(tmp_path, "1.4.0", keys / "rsa.pem")
+    assert update(d.target, good)["exit_code"] == 0
+    assert d.holds(good)
+
+
+def test_a_device_without_the_demand_takes_both(device, keys, tmp_path):
+    d = device()
+    assert update(d.target, signed(tmp_path, "1.1.0", keys / "rsa.pem"))["exit_code"] == 0
+    assert update(d.target, make_image(tmp_path / "plain.bin", "1.2.0"))["exit_code"] == 0
+    assert d.runs("1.2.0")
