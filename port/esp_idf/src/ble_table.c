@@ -156,6 +156,11 @@ static int on_access(uint16_t conn, uint16_t handle, struct ble_gatt_access_ctxt
 }
 
 /* Our properties have the bits of the specification, and so have NimBLE's flags. */
+_Static_assert(OTTER_GATT_READ == BLE_GATT_CHR_F_READ && OTTER_GATT_WRITE == BLE_GATT_CHR_F_WRITE &&
+                   OTTER_GATT_WRITE_COMMAND == BLE_GATT_CHR_F_WRITE_NO_RSP &&
+                   OTTER_GATT_NOTIFY == BLE_GATT_CHR_F_NOTIFY &&
+                   OTTER_GATT_INDICATE == BLE_GATT_CHR_F_INDICATE,
+               "the bits differ");
 static ble_gatt_chr_flags flags_of(uint8_t props)
 {
     ble_gatt_chr_flags flags = props;

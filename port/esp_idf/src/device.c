@@ -22,6 +22,9 @@
 
 static const char TAG[] = "otter";
 
+_Static_assert(CONFIG_OTTER_BUFFER_SIZE % OTTER_WRITE_UNIT_MAX == 0,
+               "OTTER_BUFFER_SIZE is a multiple of 64");
+
 ESP_EVENT_DEFINE_BASE(OTTER_EVENT);
 
 /* One device, one session. */
@@ -76,11 +79,16 @@ void otter_idf_post(enum otter_idf_event_id id, const void *data, size_t size)
     }
 }
 
-void otter_idf_restart(void *unused)
+void otter_idf_before_restart(void)
 {
     if (device.config.before_restart != NULL) {
         device.config.before_restart(device.config.ctx);
     }
+}
+
+void otter_idf_restart(void *unused)
+{
+    otter_idf_before_restart();
     ESP_LOGI(TAG, "restart");
     esp_restart();
 }

@@ -78,6 +78,9 @@ esp_err_t otter_idf_transport_sink(struct otter_idf_transport *transport, struct
 /* Calls before_restart, then restarts. Does not return. */
 void otter_idf_restart(void *unused);
 
+/* For what restarts by itself. */
+void otter_idf_before_restart(void);
+
 /* Posts to the default event loop, if there is one. */
 void otter_idf_post(enum otter_idf_event_id id, const void *data, size_t size);
 

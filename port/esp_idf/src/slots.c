@@ -134,6 +134,7 @@ static otter_err give_up_image(void)
     return otter_idf_err(esp_ota_mark_app_invalid_rollback(), OTTER_ERR_FLASH_WRITE, "roll back");
 #else
     /* Restarts by itself when it succeeds. */
+    otter_idf_before_restart();
     esp_err_t err = esp_ota_mark_app_invalid_rollback_and_reboot();
     return otter_idf_err(err, OTTER_ERR_FLASH_WRITE, "roll back");
 #endif

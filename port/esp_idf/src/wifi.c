@@ -330,6 +330,7 @@ static enum otter_wifi_status set_network(const char *ssid, const char *password
         config.sta.threshold.authmode = WIFI_AUTH_WPA2_PSK;
     }
     config.sta.pmf_cfg.capable = true;
+    config.sta.sae_pwe_h2e = WPA3_SAE_PWE_BOTH;
     esp_err_t err = esp_wifi_set_config(WIFI_IF_STA, &config);
     if (err != ESP_OK) {
         ESP_LOGE(TAG, "config: %s", esp_err_to_name(err));
