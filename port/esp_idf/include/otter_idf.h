@@ -72,10 +72,11 @@ void otter_idf_health_path(void);
 struct otter_idf_report {
     char project[33];
     char version[33];
-    char slot[17];     /* label of the running partition */
-    char rejected[17]; /* label of the partition with the image that was given up, or "" */
-    uint8_t image[32]; /* SHA-256 of the running image */
-    bool pending;      /* the running image is not confirmed yet */
+    char slot[17];        /* label of the running partition */
+    char rejected[17];    /* label of the partition with the image that was given up, or "" */
+    uint8_t given_up[32]; /* SHA-256 of that image */
+    uint8_t image[32];    /* SHA-256 of the running image */
+    bool pending;         /* the running image is not confirmed yet */
     esp_reset_reason_t reset_reason;
 };
 esp_err_t otter_idf_report(struct otter_idf_report *report);

@@ -37,10 +37,11 @@ static struct {
     struct otter_policy policy;
     struct otter_update update;
     struct otter_health health;
-    esp_timer_handle_t timer;         /* of health */
-    uint32_t reported;                /* bytes at the last progress event */
-    const esp_partition_t *rejected;  /* holds an image that was given up, or NULL */
-    uint8_t rejected_elf[32];         /* that image */
+    esp_timer_handle_t timer;        /* of health */
+    uint32_t reported;               /* bytes at the last progress event */
+    const esp_partition_t *rejected; /* holds an image that was given up, or NULL */
+    uint8_t rejected_elf[32];        /* that image, by its ELF file and as a whole */
+    uint8_t rejected_image[OTTER_SHA256_SIZE];
     uint8_t image[OTTER_SHA256_SIZE]; /* digest of the running image */
     uint8_t buf[CONFIG_OTTER_BUFFER_SIZE];
 } device;
@@ -156,7 +157,8 @@ static void note_rejected(void)
     const esp_partition_t *partition = esp_ota_get_last_invalid_partition();
     esp_app_desc_t desc;
 
-    if (partition != NULL && esp_ota_get_partition_description(partition, &desc) == ESP_OK) {
+    if (partition != NULL && esp_ota_get_partition_description(partition, &desc) == ESP_OK &&
+        esp_partition_get_sha256(partition, device.rejected_image) == ESP_OK) {
         device.rejected = partition;
         memcpy(device.rejected_elf, desc.app_elf_sha256, sizeof(device.rejected_elf));
     }
@@ -336,9 +338,20 @@ static void abort_update(void *ctx)
     t->running = false;
 }
 
+static otter_err take_up(void *ctx, uint32_t len, uint32_t *got)
+{
+    struct otter_idf_transport *t = ctx;
+
+    lock();
+    otter_err err = t->inner.ops->take_up(t->inner.ctx, len, got);
+    unlock();
+    t->running = err == OTTER_OK;
+    return err;
+}
+
 esp_err_t otter_idf_transport_sink(struct otter_idf_transport *transport, struct otter_sink *sink)
 {
-    static const struct otter_sink_ops ops = {begin, write, finish, abort_update};
+    static const struct otter_sink_ops ops = {begin, write, finish, abort_update, take_up};
 
     if (device.lock == NULL) {
         return ESP_ERR_INVALID_STATE;
@@ -400,6 +413,7 @@ esp_err_t otter_idf_report(struct otter_idf_report *report)
     strlcpy(report->slot, slot->label, sizeof(report->slot));
     if (device.rejected != NULL) {
         strlcpy(report->rejected, device.rejected->label, sizeof(report->rejected));
+        memcpy(report->given_up, device.rejected_image, sizeof(report->given_up));
     }
     memcpy(report->image, device.image, sizeof(report->image));
     return ESP_OK;

@@ -16,6 +16,12 @@
 #ifdef CONFIG_MBEDTLS_CERTIFICATE_BUNDLE
 #include <esp_crt_bundle.h>
 #endif
+#ifdef CONFIG_OTTER_FUOTA_RESUME
+#include <nvs.h>
+#define OTTER_FUOTA_RESUME 1
+#else
+#define OTTER_FUOTA_RESUME 0
+#endif
 
 #include "internal.h"
 
@@ -28,6 +34,13 @@ static struct {
     struct otter_idf_transport transport;
     struct otter_fuota machine;
     char device_id[13];
+    struct otter_idf_report report; /* of this boot: the machine keeps its version */
+    char running[65];               /* digest of the running image, as hexadecimal digits */
+    char given_up[65];              /* likewise, of one that was rolled back, or "" */
+#if OTTER_FUOTA_RESUME
+    nvs_handle_t nvs;
+    struct otter_fuota_kept kept;
+#endif
     TaskHandle_t task;
     SemaphoreHandle_t stopped; /* given when the task is gone */
     bool busy;                 /* the machine is in use */
@@ -102,6 +115,9 @@ static esp_err_t send_request(esp_http_client_handle_t client,
 
     if (request->range[0] != '\0') {
         err = esp_http_client_set_header(client, "Range", request->range);
+    }
+    if (err == ESP_OK && request->authorize) {
+        err = esp_http_client_set_header(client, "Otter-Running", fuota.running);
     }
     if (err == ESP_OK && request->if_range[0] != '\0') {
         err = esp_http_client_set_header(client, "If-Range", request->if_range);
@@ -219,9 +235,55 @@ static esp_err_t complete_config(const struct otter_idf_fuota_config *config)
     return ESP_OK;
 }
 
+static void put_hex(char text[65], const uint8_t digest[OTTER_SHA256_SIZE])
+{
+    for (unsigned i = 0; i < OTTER_SHA256_SIZE; i++) {
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+#if OTTER_FUOTA_RESUME
+
+/* What is kept across a restart is in NVS. Where that fails, downloads start over. */
+static void keep(void *unused)
+{
+    esp_err_t err = nvs_set_blob(fuota.nvs, "kept", &fuota.kept, sizeof(fuota.kept));
+
+    if (err == ESP_OK) {
+        err = nvs_commit(fuota.nvs);
+    }
+    if (err != ESP_OK) {
+        ESP_LOGW(TAG, "the download's place is not saved: %s", esp_err_to_name(err));
+    }
+}
+
+static void remember(struct otter_fuota_config *machine)
+{
+    size_t size = sizeof(fuota.kept);
+    esp_err_t err = fuota.nvs != 0 ? ESP_OK : nvs_open("otter", NVS_READWRITE, &fuota.nvs);
+
+    if (err != ESP_OK) {
+        ESP_LOGW(TAG, "downloads start over after a restart: %s", esp_err_to_name(err));
+        return;
+    }
+    err = nvs_get_blob(fuota.nvs, "kept", &fuota.kept, &size);
+    fuota.kept.etag[OTTER_FUOTA_ETAG_MAX] = '\0';
+    fuota.kept.file[OTTER_FUOTA_FILE_MAX] = '\0';
+    if (err != ESP_OK || size != sizeof(fuota.kept)) {
+        memset(&fuota.kept, 0, sizeof(fuota.kept)); /* nothing, or of another version */
+    }
+    machine->kept = &fuota.kept;
+    machine->keep = keep;
+}
+
+#else
+
+static void remember(struct otter_fuota_config *machine) {}
+
+#endif
+
 static esp_err_t prepare(const struct otter_idf_fuota_config *config, bool periodic)
 {
-    static struct otter_idf_report report; /* the version stays where it is */
     struct otter_fuota_config machine = {
         .backoff_max_ms = CONFIG_OTTER_FUOTA_BACKOFF_MAX_S * 1000u,
         .seed = esp_random(),
@@ -230,7 +292,7 @@ static esp_err_t prepare(const struct otter_idf_fuota_config *config, bool perio
     esp_err_t err = complete_config(config);
 
     if (err == ESP_OK) {
-        err = otter_idf_report(&report);
+        err = otter_idf_report(&fuota.report);
     }
     if (err == ESP_OK) {
         fuota.transport.automatic = true;
@@ -241,7 +303,13 @@ static esp_err_t prepare(const struct otter_idf_fuota_config *config, bool perio
     }
     machine.server = fuota.config.server;
     machine.device_id = fuota.config.device_id;
-    machine.version = report.version;
+    machine.version = fuota.report.version;
+    put_hex(fuota.running, fuota.report.image);
+    if (OTTER_REFUSE_ROLLED_BACK && fuota.report.rejected[0] != '\0') {
+        put_hex(fuota.given_up, fuota.report.given_up);
+        machine.given_up = fuota.given_up;
+    }
+    remember(&machine);
     machine.poll_ms = periodic ? fuota.config.poll_s * 1000u : OTTER_FUOTA_NEVER;
     otter_err refused = otter_fuota_init(&fuota.machine, &machine, otter_idf_now_ms());
     if (refused != OTTER_OK) {
