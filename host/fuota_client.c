@@ -8,7 +8,7 @@
 
 #include "host/clock.h"
 
-#define CONNECT_MS 15000L
+#define CONNECT_MS 30000L
 #define REPORT_MS 15000L
 #define REPORT_TRIES 4u
 #define REPORT_GAP_MS 2000u /* doubled after each try */

@@ -48,7 +48,8 @@ def test_fleet_updates_without_an_error(server, image):
                  check=0)
     known = json.loads(said.stdout)["devices"]
     assert known == COUNT
-    done = otter("fleet", "-n", COUNT, "--once", "--poll", 5, "--time", 300, "--json", env=device)
+    done = otter("fleet", "-n", COUNT, "--once", "--poll", 5 + COUNT // 50, "--time", 300,
+                  "--json", env=device)
     counts = json.loads(done.stdout)
     print({name: counts[name] for name in counts if name not in ("schema", "devices")})
     assert done.returncode == 0, counts
