@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""otterd under test: a running server, raw connections to it, curl, and images to give it."""
+"""otterd under test: a running server, raw connections to it, curl, and images to give it.
+
+OTTERD_UNDER runs it under another program: "valgrind -q --leak-check=full --error-exitcode=9"."""
 import base64
 import contextlib
 import hashlib
@@ -90,7 +92,7 @@ class Server:
             self.start()
 
     def command(self):
-        line = [OTTERD, "--dir", self.etc, "--data", self.data, "--listen", "127.0.0.1:0"]
+        line = [*os.environ.get("OTTERD_UNDER", "").split(), OTTERD, "--dir", self.etc, "--data", self.data, "--listen", "127.0.0.1:0"]
         if os.geteuid() == 0 and "--user" not in self.options:
             line += ["--user", "root"]
         return line + ([] if self.tls else ["--plain"]) + self.options
