@@ -138,6 +138,14 @@ void addrs_leave(struct addrs *addrs, struct addr_key key)
     pthread_mutex_unlock(&addrs->lock);
 }
 
+uint32_t addrs_total(struct addrs *addrs)
+{
+    pthread_mutex_lock(&addrs->lock);
+    uint32_t total = addrs->total;
+    pthread_mutex_unlock(&addrs->lock);
+    return total;
+}
+
 uint32_t addrs_wait_ms(struct addrs *addrs, struct addr_key key, uint64_t now_ms)
 {
     uint32_t wait = 0;

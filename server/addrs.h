@@ -45,6 +45,9 @@ void addr_text(const struct sockaddr *address, char text[ADDR_TEXT_MAX]);
 bool addrs_enter(struct addrs *addrs, struct addr_key key);
 void addrs_leave(struct addrs *addrs, struct addr_key key);
 
+/* Open connections. */
+uint32_t addrs_total(struct addrs *addrs);
+
 /* Milliseconds until this address may try to log in again; 0: now. */
 uint32_t addrs_wait_ms(struct addrs *addrs, struct addr_key key, uint64_t now_ms);
 

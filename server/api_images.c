@@ -26,7 +26,7 @@ void v1_status(struct request *request)
                          json_time(request->server->started), "images", (json_int_t)counts.files,
                          "devices", (json_int_t)counts.devices, "assigned",
                          (json_int_t)counts.assigned, "connections",
-                         (json_int_t)request->server->addrs.total));
+                         (json_int_t)addrs_total(&request->server->addrs)));
 }
 
 static json_t *file_json(const struct store_file *file)

@@ -24,10 +24,16 @@ struct login {
     char user[USER_NAME_MAX + 1];
 };
 
+struct verdicts;
+
 /* Makes the process's key. False without randomness. */
 bool auth_init(void);
 /* What a worker computes digests with; NULL when there is none. After auth_init(). */
 EVP_MAC_CTX *auth_mac_new(void);
+
+/* What the lane that checks passwords has as its ctx. */
+struct verdicts *auth_verdicts_new(void);
+void auth_verdicts_free(struct verdicts *verdicts);
 
 /* Goes on with request_admit(), at once or later, or answers. */
 void auth_check(struct request *request);

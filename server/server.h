@@ -21,6 +21,7 @@ struct conn;
 struct tls;
 struct users;
 struct evconnlistener;
+struct check;
 struct login;
 struct seen_batch;
 struct server;
@@ -45,6 +46,7 @@ struct worker {
     time_t date_at;
     struct metrics metrics;
     EVP_MAC_CTX *mac;     /* for credentials */
+    struct check *checks; /* of passwords, under way */
     struct login *logins; /* LOGINS_MAX credentials known to be right */
     struct store *store;  /* a reader */
     struct seen_batch *seen;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "adopt.h"
+#include "auth.h"
 #include "log.h"
 
 bool start_failed(const char *format, ...)
@@ -116,7 +117,8 @@ bool start_store(struct server *server)
     }
     blobs_sweep(&server->blobs, ops, store);
     adopt_files(&server->blobs, ops, store);
-    if (!lane_start(&server->store_lane, store) || !lane_start(&server->auth_lane, NULL)) {
+    if (!lane_start(&server->store_lane, store) ||
+        !lane_start(&server->auth_lane, auth_verdicts_new())) {
         return start_failed("cannot start a thread");
     }
     return true;
@@ -126,6 +128,7 @@ void stop_store(struct server *server)
 {
     lane_stop(&server->auth_lane);
     lane_stop(&server->store_lane);
+    auth_verdicts_free(server->auth_lane.ctx);
     if (server->store_ops != NULL) {
         server->store_ops->close(server->store_lane.ctx);
     }

@@ -457,6 +457,17 @@ def test_S08_many_guesses_at_once():
             sock.close()
 
 
+def test_S08_a_fleet_that_comes_at_once_is_not_guessing():
+    with Server() as server:
+        socks = [server.connect() for _ in range(60)]
+        for sock in socks:
+            sock.sendall(f"GET /devices/a?app_ver=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                         f"Authorization: {basic(DEVICE, DEVICE_PASSWORD)}\r\n\r\n".encode())
+        assert {drain(sock)[9:12] for sock in socks} == {b"404"}
+        for sock in socks:
+            sock.close()
+
+
 # --- S09 ----------------------------------------------------------------------------------------
 
 
