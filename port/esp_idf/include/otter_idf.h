@@ -46,12 +46,13 @@ struct otter_idf_progress {
     otter_err err;
 };
 
+/* Both functions are called while the session is locked: of this header they may call
+ * otter_idf_report() only. */
 struct otter_idf_config {
-    /* Called before every restart that Otter makes, in the task that makes it: store what must be
-     * stored. May be NULL. */
+    /* Before every restart that Otter makes, in the task that makes it: store what must be stored.
+     * May be NULL. */
     void (*before_restart)(void *ctx);
-    /* Asked once an update's description is known; anything but OTTER_OK refuses it. May be NULL.
-     */
+    /* Once an update's description is known; anything but OTTER_OK refuses it. May be NULL. */
     otter_err (*accept)(void *ctx, const struct otter_image_facts *facts);
     void *ctx;
 };

@@ -174,8 +174,7 @@ static void work(void *unused)
     }
 }
 
-/* ---- start
- * -------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static void customer(void *ctx, uint16_t conn, const uint8_t *data, size_t len)
 {
@@ -318,8 +317,7 @@ esp_err_t otter_idf_ble_customer_send(uint16_t conn_handle, const uint8_t *data,
 #endif
 }
 
-/* ---- helpers for the application's own code
- * ----------------------------------------------- */
+/* ---- helpers for the application's own code ------------------------------------------------- */
 
 void otter_idf_ble_adv_fields(struct ble_hs_adv_fields *advertisement,
                               struct ble_hs_adv_fields *scan_response)

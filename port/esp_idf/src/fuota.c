@@ -50,8 +50,7 @@ static struct {
     char buf[CONFIG_OTTER_FUOTA_BUFFER];
 } fuota;
 
-/* ---- one request
- * -------------------------------------------------------------------------- */
+/* ---- one request ---------------------------------------------------------------------------- */
 
 /* The certificate's faults are all that tells "not trusted" from "not reached". */
 static void look_at_tls(const esp_http_client_event_t *event)
@@ -66,11 +65,27 @@ static void look_at_tls(const esp_http_client_event_t *event)
     }
 }
 
+/* esp_http_client_read() returns when its buffer is full or nothing comes, which a server that
+ * sends a byte a second can put off for long. A timeout of next to nothing ends it. */
+static void look_at_clock(esp_http_client_handle_t client)
+{
+    uint32_t wait;
+    enum otter_fuota_do what = otter_fuota_poll(&fuota.machine, otter_idf_now_ms(), &wait);
+
+    if (what == OTTER_FUOTA_STOP || fuota.stop) {
+        (void)esp_http_client_set_timeout_ms(client, 1); /* fails for no client only */
+    }
+}
+
 static esp_err_t on_http(esp_http_client_event_t *event)
 {
     switch (event->event_id) {
     case HTTP_EVENT_ON_HEADER:
         otter_fuota_header(&fuota.machine, event->header_key, event->header_value);
+        look_at_clock(event->client);
+        break;
+    case HTTP_EVENT_ON_DATA:
+        look_at_clock(event->client);
         break;
     case HTTP_EVENT_ERROR:
     case HTTP_EVENT_DISCONNECTED:
@@ -180,8 +195,7 @@ static otter_err exchange(void)
     return fuota.untrusted ? OTTER_ERR_REFUSED : err;
 }
 
-/* ---- the machine
- * -------------------------------------------------------------------------- */
+/* ---- the machine ---------------------------------------------------------------------------- */
 
 static void on_event(void *ctx, const struct otter_fuota_event *event)
 {
@@ -337,8 +351,7 @@ static uint32_t step(bool *restart)
     }
 }
 
-/* ---- the task
- * ----------------------------------------------------------------------------- */
+/* ---- the task ------------------------------------------------------------------------------- */
 
 static void work(void *unused)
 {

@@ -42,8 +42,7 @@ static void unlock(void)
     xSemaphoreGive(wifi.lock);
 }
 
-/* ---- the machine's commands, under the lock
- * ----------------------------------------------- */
+/* ---- the machine's commands, under the lock ------------------------------------------------- */
 
 static otter_err join(void *unused)
 {
@@ -92,8 +91,7 @@ static void on_timer(void *unused)
     unlock();
 }
 
-/* ---- the driver's events
- * ------------------------------------------------------------------ */
+/* ---- the driver's events -------------------------------------------------------------------- */
 
 static void happened(enum otter_wifi_event event)
 {
@@ -124,8 +122,7 @@ static void on_ip(void *arg, esp_event_base_t base, int32_t id, void *data)
     }
 }
 
-/* ---- init and deinit
- * ---------------------------------------------------------------------- */
+/* ---- init and deinit ------------------------------------------------------------------------ */
 
 /* Others may have made it before us. */
 static esp_err_t made(esp_err_t err)
@@ -280,8 +277,7 @@ esp_err_t otter_idf_wifi_deinit(void)
     return release();
 }
 
-/* ---- blocking calls
- * ----------------------------------------------------------------------- */
+/* ---- blocking calls ------------------------------------------------------------------------- */
 
 enum otter_wifi_status otter_idf_wifi_scan(const char *ssid, struct otter_idf_wifi_seen *seen)
 {
