@@ -5,6 +5,8 @@ extern const struct command command_image_info;
 extern const struct command command_image_verify;
 extern const struct command command_image_create;
 extern const struct command command_image_sign;
+extern const struct command command_image_encrypt;
+extern const struct command command_image_decrypt;
 extern const struct command command_key_generate;
 extern const struct command command_key_digest;
 extern const struct command command_flash_create;
@@ -37,6 +39,8 @@ const struct command *const commands[] = {
     &command_image_verify,
     &command_image_create,
     &command_image_sign,
+    &command_image_encrypt,
+    &command_image_decrypt,
     &command_key_generate,
     &command_key_digest,
     &command_flash_create,

@@ -231,7 +231,8 @@ static void find_identity(struct device *device, bool pending)
     struct otter_identity *identity = &device->identity;
 
     *identity = (struct otter_identity){.state = OTTER_IDENTITY_CONFIRMED,
-                                        .wants_signature = device->options->require_signature};
+                                        .wants_signature = device->options->require_signature,
+                                        .wants_encryption = device->options->require_encryption};
     if (pending) {
         identity->state = OTTER_IDENTITY_PENDING;
     } else if (other_was_given_up(device)) {
@@ -459,6 +460,7 @@ bool device_start(struct device *device, const struct device_options *options)
 void device_stop(struct device *device)
 {
     withdraw(device);
+    device_secure_stop(device);
     otter_flash_file_close(&device->file);
     for (size_t i = 0; i < sizeof(device->sha) / sizeof(device->sha[0]); i++) {
         otter_sha256_free(&device->sha[i]);

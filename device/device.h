@@ -58,6 +58,8 @@ struct device_options {
     uint8_t window;        /* espble sectors in flight */
     bool not_older;        /* refuse versions below the running one */
     bool require_signature;
+    bool require_encryption;
+    const char *key;                     /* file of the private key for encrypted images */
     const char *trust[DEVICE_TRUST_MAX]; /* files of keys whose signatures count */
     size_t trust_count;
     bool espble, gattota; /* services offered */

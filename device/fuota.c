@@ -33,7 +33,7 @@ struct fuota {
     bool told; /* of the last result */
     enum otter_fuota_result last;
     otter_err last_err;
-    struct otter_update_transport handle;
+    struct device_way handle;
     struct otter_fuota_client client;
     char running[DIGITS + 1];
     char given_up[DIGITS + 1]; /* image in the other slot that did not make it; "": none */
@@ -263,7 +263,6 @@ static bool fuota_up(void *transport)
     }
     write_digits(f->running, facts->digest);
     find_given_up(f);
-    f->handle.update = &f->device->update;
     const struct otter_fuota_client_config client = {
         .https = &f->https,
         .epoll = f->epoll,
@@ -271,7 +270,7 @@ static bool fuota_up(void *transport)
         .running = f->running,
     };
     const struct otter_fuota_config machine = {
-        .sink = otter_update_sink(&f->handle),
+        .sink = device_sink(f->device, &f->handle),
         .server = f->server,
         .device_id = f->id,
         .version = facts->version,

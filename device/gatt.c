@@ -242,16 +242,15 @@ static otter_err mount_espble(struct device_gatt *gatt, struct otter_gatt_server
 {
     const struct device_options *options = gatt->device->options;
 
-    gatt->espble_handle.update = &gatt->device->update;
-    otter_err err =
-        otter_espble_device_init(&gatt->espble, &(struct otter_espble_device_config){
-                                                    .sink = otter_update_sink(&gatt->espble_handle),
-                                                    .server = server,
-                                                    .app = app,
-                                                    .sectors = gatt->sector_buf,
-                                                    .window = options->window,
-                                                    .restart_ms = options->restart_ms,
-                                                });
+    otter_err err = otter_espble_device_init(
+        &gatt->espble, &(struct otter_espble_device_config){
+                           .sink = device_sink(gatt->device, &gatt->espble_handle),
+                           .server = server,
+                           .app = app,
+                           .sectors = gatt->sector_buf,
+                           .window = options->window,
+                           .restart_ms = options->restart_ms,
+                       });
     make_espble_table(gatt);
     mount(gatt, (struct otter_gatt_mount){&gatt->espble_table, &espble_ops, gatt});
     return err;
@@ -262,10 +261,9 @@ static otter_err mount_gattota(struct device_gatt *gatt, struct otter_gatt_serve
 {
     const struct device_options *options = gatt->device->options;
 
-    gatt->gattota_handle.update = &gatt->device->update;
     otter_err err = otter_gattota_device_init(
         &gatt->gattota, &(struct otter_gattota_device_config){
-                            .sink = otter_update_sink(&gatt->gattota_handle),
+                            .sink = device_sink(gatt->device, &gatt->gattota_handle),
                             .server = server,
                             .app = app,
                             .buf = gatt->packet_buf,

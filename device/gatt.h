@@ -16,8 +16,8 @@
 struct device_gatt {
     struct device *device;
     struct otter_gatt_server carrier; /* the transport's own way to send */
-    struct otter_update_transport espble_handle;
-    struct otter_update_transport gattota_handle;
+    struct device_way espble_handle;
+    struct device_way gattota_handle;
     struct otter_espble_device espble;
     struct otter_gattota_device gattota;
     struct otter_gatt_service espble_table; /* ours, or that of an old device */

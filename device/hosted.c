@@ -30,7 +30,7 @@ struct hosted {
     int line;     /* to the host; -1: none */
     int terminal; /* the host's end of the pseudo-terminal, kept open so that the line never hangs
                      up when hosts come and go; -1: a socket */
-    struct otter_update_transport handle;
+    struct device_way handle;
     struct otter_hosted_device half;
     uint8_t message[OTTER_HOSTED_DATA_MAX];
     uint8_t in[8192]; /* from the host, not taken yet */
@@ -156,9 +156,8 @@ static bool hosted_up(void *transport)
     uint32_t n[5];
 
     otter_hosted_version_numbers(facts, n);
-    h->handle.update = &h->device->update;
     const struct otter_hosted_config config = {
-        .sink = otter_update_sink(&h->handle),
+        .sink = device_sink(h->device, &h->handle),
         .buf = h->message,
         .buf_size = sizeof(h->message),
         .version = {facts->project, n[0], n[1], n[2], n[3], n[4]},

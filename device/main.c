@@ -44,6 +44,8 @@ enum option_id {
     OPT_NOT_OLDER,
     OPT_REQUIRE_SIGNATURE,
     OPT_TRUST,
+    OPT_REQUIRE_ENCRYPTION,
+    OPT_KEY,
     OPT_SERVICES,
     OPT_LEGACY,
     OPT_DEVICE_ID,
@@ -82,6 +84,8 @@ static const struct {
     {"not-older", NULL, OPT_NOT_OLDER, "refuse images of an older version"},
     {"require-signature", NULL, OPT_REQUIRE_SIGNATURE, "refuse images that no --trust key signed"},
     {"trust", "FILE", OPT_TRUST, "a key whose signatures count; can be given three times"},
+    {"require-encryption", NULL, OPT_REQUIRE_ENCRYPTION, "refuse images not encrypted for --key"},
+    {"key", "FILE", OPT_KEY, "the device's private key for encrypted images"},
     {"services", "LIST", OPT_SERVICES, "espble,gattota or one of them (both)"},
     {"legacy", "LIST", OPT_LEGACY,
      "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
@@ -282,6 +286,12 @@ static void take_option(struct device_options *options, int id, const char *valu
         }
         options->trust[options->trust_count++] = value;
         break;
+    case OPT_REQUIRE_ENCRYPTION:
+        options->require_encryption = true;
+        break;
+    case OPT_KEY:
+        options->key = value;
+        break;
     case OPT_SERVICES:
         take_services(options, value);
         break;
@@ -348,6 +358,9 @@ static void read_options(int argc, char **argv, struct device_options *options,
     }
     if (options->require_signature != (options->trust_count > 0)) {
         usage("--require-signature and --trust FILE go together");
+    }
+    if (options->require_encryption != (options->key != NULL)) {
+        usage("--require-encryption and --key FILE go together");
     }
 }
 

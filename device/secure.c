@@ -33,7 +33,7 @@ static EVP_PKEY *read_key(struct device *device, const char *path, bool *is_priv
     return key;
 }
 
-bool device_secure_start(struct device *device)
+static bool trust_keys(struct device *device)
 {
     const struct device_options *options = device->options;
     struct device_secure *secure = &device->secure;
@@ -53,6 +53,56 @@ bool device_secure_start(struct device *device)
         }
     }
     return true;
+}
+
+static void tell_refused(void *ctx, otter_err err)
+{
+    device_log(ctx, "update: refused, %s", otter_err_text(err));
+}
+
+static bool take_private_key(struct device *device, const char *path)
+{
+    struct device_secure *secure = &device->secure;
+    bool is_private;
+    EVP_PKEY *key = read_key(device, path, &is_private);
+
+    if (key == NULL) {
+        return false;
+    }
+    if (!is_private) {
+        device_error(device, "%s: a public key; the device needs its private one", path);
+        EVP_PKEY_free(key);
+        return false;
+    }
+    if (otter_decryptor_new(&secure->decryptor, key) != OTTER_OK) {
+        device_error(device, "out of memory");
+        return false;
+    }
+    otter_encrypted_init(&secure->encrypted, otter_decryptor_cipher(&secure->decryptor));
+    secure->encrypted.refused = tell_refused;
+    secure->encrypted.refused_ctx = device;
+    return true;
+}
+
+bool device_secure_start(struct device *device)
+{
+    const char *key = device->options->key;
+
+    return trust_keys(device) && (key == NULL || take_private_key(device, key));
+}
+
+void device_secure_stop(struct device *device)
+{
+    otter_decryptor_free(&device->secure.decryptor);
+}
+
+struct otter_sink device_sink(struct device *device, struct device_way *way)
+{
+    way->session.update = &device->update;
+    way->encrypted.encrypted = &device->secure.encrypted;
+    way->encrypted.next = otter_update_sink(&way->session);
+    return device->options->require_encryption ? otter_encrypted_sink(&way->encrypted)
+                                               : way->encrypted.next;
 }
 
 struct otter_slots device_secure_slots(struct device *device, struct otter_slots slots)

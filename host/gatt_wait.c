@@ -38,6 +38,9 @@ static enum answer judge(const struct otter_gatt_update *u)
     for (size_t i = 0; i < 8; i++) {
         snprintf(image + 2 * i, 3, "%02x", u->facts.digest[i]);
     }
+    if (u->facts.size == 0 && strcmp(u->result->before.image, after->image) != 0) {
+        snprintf(image, sizeof(image), "%s", after->image); /* encrypted: another one than before */
+    }
     if (strcmp(image, after->image) != 0 || after->state == OTTER_TARGET_STATE_ROLLED_BACK) {
         const struct otter_target_device *before = &u->result->before;
         bool same = strcmp(before->image, after->image) == 0 && before->state == after->state;
@@ -52,7 +55,13 @@ static void end_not_told(struct otter_gatt_update *u)
 {
     const char *version = u->result->after.version;
 
-    if (version[0] == '\0') {
+    if (version[0] != '\0' && u->facts.size == 0) {
+        otter_target_end(
+            u->result, OTTER_TARGET_UPDATED, OTTER_OK,
+            "the device took the encrypted image, is back and says it runs %s; whether "
+            "that is the new one it does not say",
+            version);
+    } else if (version[0] == '\0') {
         otter_target_end(u->result, OTTER_TARGET_UPDATED, OTTER_OK,
                          "the device took the image and is back; it does not say what it runs");
     } else if (strcmp(version, u->facts.version) == 0) {

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "host/schemes.h"
 #include "host/sha256.h"
+#include "otter/encrypted.h"
 #include "otter/image.h"
 #include "otter/signature.h"
 
@@ -117,12 +119,50 @@ static bool is_signed(const uint8_t *data, size_t len, uint32_t image_size)
     return place != 0 && data[place] == OTTER_SIGNATURE_MAGIC;
 }
 
+bool otter_target_is_encrypted(const uint8_t *data, size_t len)
+{
+    struct otter_reader r = otter_reader_on(data, len);
+    uint32_t magic = otter_read_u32(&r);
+
+    return otter_reader_ok(&r) == OTTER_OK && magic == OTTER_ENCRYPTED_MAGIC;
+}
+
+/* What can be said of an encrypted image without its key: that it is whole, and wanted. */
+static bool check_encrypted(const uint8_t *data, size_t len, const char *name,
+                            const struct otter_target_device *device,
+                            const struct otter_target_options *options,
+                            struct otter_target_result *result)
+{
+    struct otter_reader r = otter_reader_on(data, len);
+
+    otter_read_skip(&r, 4 + OTTER_ENCRYPTED_KEY_BLOCK + OTTER_ENCRYPTED_IV);
+    uint32_t size = otter_read_u32(&r);
+    if (otter_reader_ok(&r) != OTTER_OK || len - OTTER_ENCRYPTED_HEADER != size) {
+        otter_target_end(result, OTTER_TARGET_BAD_IMAGE, OTTER_ERR_TRUNCATED,
+                         "%s is encrypted and not whole; nothing was sent", name);
+        return false;
+    }
+    if (device != NULL && !options->force && device->state != OTTER_TARGET_STATE_UNKNOWN &&
+        !device->wants_encryption) {
+        otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_UNSUPPORTED,
+                         "%s is encrypted and the device takes plain images; nothing was sent",
+                         name);
+        return false;
+    }
+    return true;
+}
+
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                               const struct otter_target_device *device,
                               const struct otter_target_options *options,
                               struct otter_image_facts *facts, struct otter_target_result *result)
 {
     struct otter_image im;
+
+    if (otter_target_is_encrypted(data, len)) {
+        *facts = (struct otter_image_facts){0};
+        return check_encrypted(data, len, name, device, options, result);
+    }
     otter_err err = parse_image(data, len, &im);
 
     if (err != OTTER_OK) {
@@ -133,6 +173,13 @@ bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
     *facts = im.facts;
     if (device == NULL || options->force) {
         return true;
+    }
+    if (device->wants_encryption) {
+        otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_UNENCRYPTED,
+                         "%s is not encrypted and the device takes encrypted images only; nothing "
+                         "was sent (\"otter image encrypt\" encrypts it)",
+                         name);
+        return false;
     }
     if (device->wants_signature && !is_signed(data, len, im.facts.size)) {
         otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_UNSIGNED,

@@ -136,10 +136,14 @@ const struct otter_target_scheme *otter_target_scheme_at(size_t i);
 /* The scheme of a URI, with *address set to what follows the colon; NULL when there is none. */
 const struct otter_target_scheme *otter_target_find(const char *uri, const char **address);
 
+/* For schemes: true for an encrypted image. What is in it, only its device can tell. */
+bool otter_target_is_encrypted(const uint8_t *data, size_t len);
+
 /*
  * For schemes: the whole image before it is sent. Checks it to its end, with its SHA-256, and
  * against what the device says of itself (unless device is NULL or options->force is set). Fills
- * facts. Sets outcome, err and message in result and returns false when it must not be sent.
+ * facts; of an encrypted image they stay zero, its size too. Sets outcome, err and message in
+ * result and returns false when it must not be sent.
  */
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                               const struct otter_target_device *device,

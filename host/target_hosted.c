@@ -34,6 +34,7 @@ struct job {
     struct otter_image image;
     struct otter_hosted_client_version version; /* before */
     bool knows_version;
+    bool encrypted; /* only the device can read the image */
     bool restarted; /* the device said that it has started */
     uint8_t chunk[OTTER_HOSTED_CHUNK_MAX];
     size_t chunk_len;
@@ -93,6 +94,12 @@ static bool next_chunk(struct job *job, const char *then)
         }
         job->chunk_len += got;
     }
+    if (job->image.pos == 0 && !job->encrypted) {
+        job->encrypted = otter_target_is_encrypted(job->chunk, job->chunk_len);
+    }
+    if (job->encrypted) {
+        return true;
+    }
     otter_err err = otter_image_feed(&job->image, job->chunk, job->chunk_len);
     return err == OTTER_OK || bad_image(job, err, then);
 }
@@ -101,9 +108,9 @@ static bool next_chunk(struct job *job, const char *then)
 
 static bool image_complete(struct job *job)
 {
-    otter_err err = otter_image_end(&job->image);
+    otter_err err = job->encrypted ? OTTER_OK : otter_image_end(&job->image);
 
-    if (err == OTTER_OK && !job->image.facts.has_digest) {
+    if (err == OTTER_OK && !job->encrypted && !job->image.facts.has_digest) {
         err = OTTER_ERR_IMAGE_NO_DIGEST;
     }
     return err == OTTER_OK || bad_image(job, err, KEEPS_OLD);
@@ -221,7 +228,7 @@ static void came_back(struct job *job, const struct otter_hosted_client_version 
     job->result->came_back = true;
     describe(now, &job->result->after);
     otter_hosted_version_numbers(facts, want);
-    if (strcmp(now->name, facts->project) == 0 && now->numbers[4] != 0 &&
+    if (!job->encrypted && strcmp(now->name, facts->project) == 0 && now->numbers[4] != 0 &&
         now->numbers[4] != want[4]) { /* one of ours: it says which image it runs */
         otter_target_end(job->result, OTTER_TARGET_NOT_BACK, OTTER_ERR_REFUSED,
                          "the device came back with another image, version %s: it rolled back",
@@ -277,7 +284,7 @@ static void run(struct job *job)
     if (!next_chunk(job, nothing_sent)) {
         return;
     }
-    if (!otter_image_header_known(&job->image)) {
+    if (!job->encrypted && !otter_image_header_known(&job->image)) {
         (void)bad_image(job, job->chunk_len == 0 ? OTTER_ERR_EMPTY : OTTER_ERR_TRUNCATED,
                         nothing_sent);
         return;

@@ -92,7 +92,7 @@ const char *otter_err_text(otter_err err)
     case OTTER_ERR_ENCRYPTED_KEY:
         return "the image is encrypted for another key, or is damaged";
     case OTTER_ERR_ENCRYPTED_TAG:
-        return "the encrypted image is damaged";
+        return "the encrypted image is damaged, or encrypted for another key";
     case OTTER_ERR_CRYPTO:
         return "a cryptographic operation failed";
     case OTTER_ERR_TABLE_EMPTY:

@@ -138,3 +138,90 @@ def test_a_device_without_the_demand_takes_both(device, keys, tmp_path):
     assert update(d.target, signed(tmp_path, "1.1.0", keys / "rsa.pem"))["exit_code"] == 0
     assert update(d.target, make_image(tmp_path / "plain.bin", "1.2.0"))["exit_code"] == 0
     assert d.runs("1.2.0")
+
+
+def encrypted(folder, image, key):
+    path = folder / (image.name + ".enc")
+    otter("image", "encrypt", "--key", key, "-o", path, image, check=0)
+    return path
+
+
+@pytest.mark.parametrize("key", ["rsa", "ec"])
+def test_encrypt_and_decrypt(keys, tmp_path, key):
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    file = encrypted(tmp_path, image, keys / f"{key}.pub")
+    data = file.read_bytes()
+    assert data[:4] == bytes.fromhex("cfb68807") and len(data) == 512 + 100_000
+    assert struct.unpack_from("<I", data, 404)[0] == 100_000 and data[424:512] == bytes(88)
+    otter("image", "decrypt", "--key", keys / f"{key}.pem", "-o", tmp_path / "out", file, check=0)
+    assert (tmp_path / "out").read_bytes() == image.read_bytes()
+    for at in (0, 10, 390, 405, 410, 430, 600, -1):
+        bad = bytearray(data)
+        bad[at] ^= 1
+        (tmp_path / "bad").write_bytes(bad)
+        otter("image", "decrypt", "--key", keys / f"{key}.pem", "-o", tmp_path / "none",
+              tmp_path / "bad", check=3)
+    otter("image", "decrypt", "--key", keys / "stranger.pem", "-o", tmp_path / "none", file,
+          check=3)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("protocol", ["espble", "gattota"])
+@pytest.mark.parametrize("key", ["rsa", "ec"])
+def test_a_device_takes_what_is_encrypted_for_it(device, keys, tmp_path, protocol, key):
+    d = device("--require-encryption", "--key", keys / f"{key}.pem")
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    result = update("--protocol", protocol, d.target, encrypted(tmp_path, image, keys / f"{key}.pub"))
+    assert result["exit_code"] == 0 and result["confirmed"] is True, result
+    assert d.holds(image)
+
+
+def test_signed_and_encrypted(device, keys, tmp_path):
+    d = device("--require-signature", "--trust", keys / "ec.pub", "--require-encryption", "--key",
+               keys / "rsa.pem")
+    unsigned = make_image(tmp_path / "u.bin", "1.1.0")
+    result = update(d.target, encrypted(tmp_path, unsigned, keys / "rsa.pub"))
+    assert result["exit_code"] == 4
+    d.log.wait("update: ended, .*not signed")
+    image = signed(tmp_path, "1.2.0", keys / "ec.pem")
+    result = update(d.target, image)
+    assert result["exit_code"] == 4 and "encrypted images only; nothing was sent" in result["message"]
+    assert update(d.target, encrypted(tmp_path, image, keys / "rsa.pub"))["exit_code"] == 0
+    assert d.holds(image)
+
+
+def test_a_device_refuses_what_it_cannot_decrypt(device, keys, tmp_path):
+    d = device("--require-encryption", "--key", keys / "rsa.pem")
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    good = encrypted(tmp_path, image, keys / "rsa.pub")
+    (tmp_path / "tag").write_bytes(good.read_bytes()[:408] + bytes(16) + good.read_bytes()[424:])
+    other = encrypted(tmp_path, make_image(tmp_path / "o.bin", "1.1.0"), keys / "ec.pub")
+    for file, args, why in ((image, ["--force"], "is not encrypted"), (other, [], ""),
+                            (tmp_path / "tag", [], "is damaged")):
+        result = update(*args, d.target, file)
+        assert result["exit_code"] == 4, result
+        d.log.wait("update: refused, .*" + why)
+    assert d.runs("1.0.0")
+    d.start("--require-encryption", "--key", keys / "rsa.pem")
+    assert update(d.target, good)["exit_code"] == 0
+    assert d.holds(image)
+
+
+def test_encrypted_over_hosted(device, keys, tmp_path):
+    line = tmp_path / "line"
+    d = device("--require-encryption", "--key", keys / "rsa.pem", "--hosted", line)
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    assert update(f"hosted:{line}", image)["exit_code"] == 4
+    assert update(f"hosted:{line}", encrypted(tmp_path, image, keys / "rsa.pub"))["exit_code"] == 0
+    d.log.wait("confirmed")
+    assert d.holds(image)
+
+
+def test_the_tool_knows_what_a_device_does_not_take(device, keys, tmp_path):
+    d = device()
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    file = encrypted(tmp_path, image, keys / "rsa.pub")
+    result = update(d.target, file)
+    assert result["exit_code"] == 4 and "takes plain images" in result["message"]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert update(d.target, file)["exit_code"] == 3

@@ -315,7 +315,31 @@ def signature_seeds():
     save("signature", "wraps", struct.pack("<IB", 0xFFFFFFFF, 1) + covered + one.ljust(4096, BLANK))
 
 
+# --- encrypted image ----------------------------------------------------------------------------
+
+
+def encrypted_seeds():
+    def file(size, body, key=b"K" * 384):
+        return struct.pack("<I", 0x0788B6CF) + key + b"I" * 16 + struct.pack("<I", size) + \
+            b"T" * 16 + bytes(88) + body
+
+    body = bytes(range(256)) * 6
+    ecies = b"P" * 64 + b"S" * 32 + bytes(288)
+    for name, length, flags, data in (
+            ("rsa", len(body) + 512, 2, file(len(body), body)),
+            ("ecies", len(body) + 512, 3, file(len(body), body, ecies)),
+            ("ecies-not-zero", len(body) + 512, 3, file(len(body), body)),
+            ("no-length", 0xFFFFFFFF, 2, file(len(body), body)),
+            ("padded", 0xFFFFFFFF, 2, file(len(body), body + b"x" * 999)),
+            ("wrong-tag", len(body) + 512, 0, file(len(body), body)),
+            ("short", 0xFFFFFFFF, 2, file(len(body) + 1, body)),
+            ("largest", 0xFFFFFFFE, 2, file(0xFFFFFFFF, body)),
+            ("not-encrypted", 4096, 2, b"\xe9" * 600)):
+        save("encrypted", name, struct.pack("<IBI", length, flags, 7) + data)
+
+
 if __name__ == "__main__":
+    encrypted_seeds()
     signature_seeds()
     ble_seeds()
     hosted_seeds()
