@@ -63,6 +63,7 @@ struct device_options {
     const char *trust[DEVICE_TRUST_MAX]; /* files of keys whose signatures count */
     size_t trust_count;
     bool espble, gattota; /* services offered */
+    bool pairing;         /* ble: writing needs an encrypted link */
     unsigned legacy;      /* enum legacy, or-ed */
 
     const char *device_id;                /* fuota; NULL: the name */

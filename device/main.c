@@ -47,6 +47,7 @@ enum option_id {
     OPT_REQUIRE_ENCRYPTION,
     OPT_KEY,
     OPT_SERVICES,
+    OPT_PAIRING,
     OPT_LEGACY,
     OPT_DEVICE_ID,
     OPT_POLL,
@@ -87,6 +88,7 @@ static const struct {
     {"require-encryption", NULL, OPT_REQUIRE_ENCRYPTION, "refuse images not encrypted for --key"},
     {"key", "FILE", OPT_KEY, "the device's private key for encrypted images"},
     {"services", "LIST", OPT_SERVICES, "espble,gattota or one of them (both)"},
+    {"pairing", NULL, OPT_PAIRING, "ble: only paired centrals may write"},
     {"legacy", "LIST", OPT_LEGACY,
      "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
      "no-identity, no-device-info"},
@@ -105,7 +107,8 @@ static void print_help(void)
 {
     const struct transport_type *type;
 
-    puts("Usage: otter-device --flash FILE (--att PATH | --hosted PATH | --fuota URL) [OPTION]...\n"
+    puts("Usage: otter-device --flash FILE (--att PATH | --ble ADAPTER | --hosted PATH | --fuota "
+         "URL) [OPTION]...\n"
          "A virtual ESP32 that takes firmware updates.\n");
     for (size_t i = 0; (type = transport_type_at(i)) != NULL; i++) {
         printf("  --%s %-*s %s\n", type->option, (int)(20 - strlen(type->option)), type->argument,
@@ -295,6 +298,9 @@ static void take_option(struct device_options *options, int id, const char *valu
     case OPT_SERVICES:
         take_services(options, value);
         break;
+    case OPT_PAIRING:
+        options->pairing = true;
+        break;
     case OPT_LEGACY:
         options->legacy = words_of("legacy", value, legacies);
         break;
@@ -385,7 +391,7 @@ static bool create_transports(struct device *device, const char *const arguments
         device->transports = t;
     }
     if (count == 0) {
-        usage("no way in: give --att PATH, --hosted PATH or --fuota URL");
+        usage("no way in: give --att PATH, --ble ADAPTER, --hosted PATH or --fuota URL");
     }
     return true;
 }

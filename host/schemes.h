@@ -6,6 +6,7 @@
 #include "host/target.h"
 
 extern const struct otter_target_scheme otter_target_att;    /* host/target_att.c */
+extern const struct otter_target_scheme otter_target_ble;    /* host/target_ble.c */
 extern const struct otter_target_scheme otter_target_hosted; /* host/target_hosted.c */
 
 #endif

@@ -15,6 +15,7 @@
 
 static const struct otter_target_scheme *const schemes[] = {
     &otter_target_att,
+    &otter_target_ble,
     &otter_target_hosted,
 };
 

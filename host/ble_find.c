@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/ble_find.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "host/clock.h"
+
+#define CALL_MS 10000u
+
+otter_err otter_ble_address_parse(struct otter_ble_address *address, const char *text)
+{
+    const char *slash = strchr(text, '/');
+    size_t len = slash != NULL ? (size_t)(slash - text) : 0;
+
+    *address = (struct otter_ble_address){0};
+    if (slash != NULL) {
+        if (len == 0 || len >= sizeof(address->adapter)) {
+            return OTTER_ERR_ARG;
+        }
+        memcpy(address->adapter, text, len);
+        text = slash + 1;
+    }
+    if (*text == '\0' || strlen(text) >= sizeof(address->device)) {
+        return OTTER_ERR_ARG;
+    }
+    snprintf(address->device, sizeof(address->device), "%s", text);
+    return OTTER_OK;
+}
+
+const struct otter_ble_object *
+otter_ble_adapter(struct otter_ble_bus *bus, const struct otter_ble_tree *tree, const char *name)
+{
+    const struct otter_ble_object *off = NULL;
+
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct otter_ble_object *o = &tree->objects[i];
+
+        if (o->kind != OTTER_BLE_IS_ADAPTER ||
+            (*name != '\0' && strcmp(strrchr(o->path, '/') + 1, name) != 0)) {
+            continue;
+        }
+        if (o->powered) {
+            return o;
+        }
+        off = o;
+    }
+    if (off != NULL) {
+        snprintf(bus->why, sizeof(bus->why),
+                 "the Bluetooth adapter %s is off: turn it on with \"bluetoothctl power on\" (if "
+                 "it stays off: rfkill unblock bluetooth)",
+                 strrchr(off->path, '/') + 1);
+    } else if (*name != '\0') {
+        snprintf(bus->why, sizeof(bus->why), "there is no Bluetooth adapter %s", name);
+    } else {
+        snprintf(bus->why, sizeof(bus->why), "this machine has no Bluetooth adapter");
+    }
+    return NULL;
+}
+
+const struct otter_ble_object *otter_ble_device(const struct otter_ble_tree *tree,
+                                                const char *adapter_path, const char *device)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct otter_ble_object *o = &tree->objects[i];
+
+        if (o->kind == OTTER_BLE_IS_DEVICE && otter_ble_inside(o->path, adapter_path) &&
+            (strcasecmp(o->address, device) == 0 || strcmp(o->name, device) == 0)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+/* Only LE, and every device: a filter by service would miss those that do not advertise theirs. */
+static otter_err start(struct otter_ble_bus *bus, const char *adapter_path)
+{
+    sd_bus_message *message =
+        otter_ble_bus_message(bus, adapter_path, OTTER_BLE_ADAPTER, "SetDiscoveryFilter");
+
+    if (message != NULL) {
+        (void)sd_bus_message_append(message, "a{sv}", 1, "Transport", "s", "le");
+    }
+    otter_err err = otter_ble_bus_call(bus, message, CALL_MS, NULL);
+    if (err != OTTER_OK) {
+        return err;
+    }
+    return otter_ble_bus_do(bus, adapter_path, OTTER_BLE_ADAPTER, "StartDiscovery", CALL_MS);
+}
+
+static otter_err look(struct otter_ble_bus *bus, uint32_t timeout_ms,
+                      bool (*seen)(void *ctx, const struct otter_ble_tree *tree), void *ctx)
+{
+    uint32_t begun = otter_clock_ms();
+    struct otter_ble_tree tree;
+
+    for (;;) {
+        bus->changed = false;
+        otter_err err = otter_ble_tree_load(&tree, bus);
+        bool enough = err == OTTER_OK && seen(ctx, &tree);
+        otter_ble_tree_free(&tree);
+        if (err != OTTER_OK || enough) {
+            return err;
+        }
+        while (!bus->changed) {
+            uint32_t spent = otter_clock_ms() - begun;
+
+            if (bus->cancel != NULL && *bus->cancel != 0) {
+                return OTTER_ERR_CANCELLED;
+            }
+            if (spent >= timeout_ms) {
+                return OTTER_ERR_TIMEOUT;
+            }
+            err = otter_ble_bus_wait(bus, NULL, 0, timeout_ms - spent);
+            if (err != OTTER_OK) {
+                return err;
+            }
+        }
+        if (otter_clock_ms() - begun >= timeout_ms) {
+            return OTTER_ERR_TIMEOUT;
+        }
+    }
+}
+
+otter_err otter_ble_search(struct otter_ble_bus *bus, const char *adapter_path, uint32_t timeout_ms,
+                           bool (*seen)(void *ctx, const struct otter_ble_tree *tree), void *ctx)
+{
+    otter_err err = start(bus, adapter_path);
+
+    if (err != OTTER_OK) {
+        return err;
+    }
+    err = look(bus, timeout_ms, seen, ctx);
+    char why[sizeof(bus->why)];
+    snprintf(why, sizeof(why), "%s", bus->why);
+    /* A search that goes on disturbs the connection. When this fails bluetoothd ends it with us. */
+    const volatile sig_atomic_t *cancel = bus->cancel;
+    bus->cancel = NULL;
+    (void)!otter_ble_bus_do(bus, adapter_path, OTTER_BLE_ADAPTER, "StopDiscovery", CALL_MS);
+    bus->cancel = cancel;
+    snprintf(bus->why, sizeof(bus->why), "%s", why);
+    return err;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A GATT link through bluetoothd. Its address is that of ble_find.h.
+ *
+ * Packets without response go through a descriptor that bluetoothd gives out (AcquireWrite), which
+ * is several times faster than a call each; a full descriptor is back-pressure. Calls could
+ * overtake what waits in it, so a call is made only once bluetoothd has read all of it.
+ * bluetoothd takes no WriteValue for a characteristic with such a descriptor: a write request in
+ * between two commands goes through the descriptor, too, and is answered when a read behind it
+ * is.
+ */
+#ifndef OTTER_HOST_BLE_LINK_H
+#define OTTER_HOST_BLE_LINK_H
+
+#include "host/ble_tree.h"
+#include "host/gatt_link.h"
+
+#define OTTER_BLE_CHARS 48u
+
+struct otter_ble_char {
+    char path[OTTER_BLE_PATH];
+    int out;          /* AcquireWrite's descriptor, or -1 */
+    int in;           /* AcquireNotify's, or -1 */
+    bool may_acquire; /* for writing */
+    bool may_listen;  /* AcquireNotify */
+    bool commands;    /* one was sent since the last request */
+};
+
+enum otter_ble_asking {
+    OTTER_BLE_IDLE,
+    OTTER_BLE_ACQUIRING,
+    OTTER_BLE_COMMAND,
+    OTTER_BLE_REQUEST,
+    OTTER_BLE_BARRIER
+};
+
+struct otter_ble_link {
+    struct otter_ble_bus bus;
+    struct otter_gatt_handlers handlers;
+    char adapter[OTTER_BLE_PATH];
+    char device[OTTER_BLE_PATH]; /* empty: not connected */
+    char name[64];
+    struct otter_gatt_found found[OTTER_BLE_CHARS + 1]; /* the last one is the device's name */
+    struct otter_ble_char chars[OTTER_BLE_CHARS];
+    size_t count; /* of chars */
+    uint16_t mtu;
+    bool lost;
+    bool ours; /* we connected it, so we disconnect it */
+    bool full; /* a descriptor had no room */
+
+    /* The one question to bluetoothd that may be under way besides those that wait. */
+    enum otter_ble_asking asking;
+    sd_bus_slot *slot;
+    size_t index;  /* of the characteristic it is about */
+    bool barrier;  /* a read is to be sent when the descriptors are empty */
+    uint8_t tries; /* of this write request */
+    uint16_t len;  /* of value */
+    uint8_t value[OTTER_GATT_WRITE_MAX];
+    char message[320];
+};
+
+/* The caller keeps link. */
+struct otter_gatt_link otter_ble_link_init(struct otter_ble_link *link,
+                                           const struct otter_gatt_handlers *handlers,
+                                           const volatile sig_atomic_t *cancel);
+
+#endif
