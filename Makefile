@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-unit check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
+.PHONY: help demo check check-unit check-ble check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -33,6 +33,9 @@ check-unit: build ## the fast tests alone
 
 check-powerloss: build ## power cut everywhere: the long runner alone
 	@$(BUILD)/tests/powerloss/powerloss
+
+check-ble: build ## real bluetoothd in a virtual machine: central against peripheral (some minutes)
+	@BUILD=$(BUILD) tests/ble/machine run tests/ble/check.py
 
 build: ## build the library, the tools and the tests into build/
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)

@@ -16,7 +16,8 @@ static int read_where(struct call *call, const char *where,
     snprintf(uri, sizeof(uri), "%.50s%s", where, strchr(where, ':') != NULL ? "" : ":");
     *scheme = otter_target_find(uri, &address);
     if (*scheme == NULL) {
-        return fail(call, EXIT_USAGE, "\"%s\" is not a kind of target: try att", safe(where));
+        return fail(call, EXIT_USAGE, "\"%s\" is not a kind of target: try att or ble",
+                    safe(where));
     }
     if ((*scheme)->scan == NULL) {
         return fail(call, EXIT_USAGE, "%s: devices cannot be searched for, name one: %s",
@@ -71,7 +72,8 @@ const struct command command_scan = {
     .brief = "look for devices that can be updated",
     .about = "Looks for devices and says what each runs and which protocols it offers.\n"
              "KIND att: virtual devices on this machine, by their sockets in FOLDER, or else in\n"
-             "$XDG_RUNTIME_DIR/otter. Without KIND, everything that can be searched is.\n",
+             "$XDG_RUNTIME_DIR/otter. KIND ble: devices that advertise an update service over\n"
+             "Bluetooth, heard within 5 s. Without KIND, everything that can be searched is.\n",
     .schema = "otter.scan/1",
     .args_min = 0,
     .args_max = 1,

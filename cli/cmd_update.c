@@ -225,6 +225,7 @@ const struct command command_update = {
         "what runs then and whether it is confirmed. On a terminal, what is not given is asked\n"
         "for. TARGET is a URI:\n"
         "  att:PATH       a virtual device on this machine (otter-device --att PATH)\n"
+        "  ble:ADDRESS    over Bluetooth, by address or name: ble:24:6F:28:12:34:56\n"
         "  hosted:DEVICE  ESP-Hosted over a serial line: hosted:/dev/ttyUSB0?baud=921600\n"
         "FILE is an image, a URL, or - for standard input.\n"
         "Ctrl-C stops cleanly, a second one at once. With --json: one event a line.\n"

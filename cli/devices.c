@@ -37,8 +37,10 @@ int device_list_scan(struct device_list *list, const struct otter_target_scheme 
         if ((scheme != NULL && s != scheme) || s->scan == NULL) {
             continue;
         }
-        if (s->scan(options, &nobody, keep, list, list->complaint, sizeof(list->complaint)) !=
-            OTTER_OK) {
+        otter_err err =
+            s->scan(options, &nobody, keep, list, list->complaint, sizeof(list->complaint));
+        /* What this machine does not have is missed only by who asked for it. */
+        if (err != OTTER_OK && (scheme != NULL || err != OTTER_ERR_UNSUPPORTED)) {
             code = EXIT_FAILED;
         }
     }

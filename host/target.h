@@ -113,7 +113,8 @@ struct otter_target_scheme {
     const char *help;    /* one line */
 
     /* Looks for devices for timeout_ms at most and tells of each. NULL: cannot be searched. On an
-     * error a sentence is in message, of size bytes. */
+     * error a sentence is in message, of size bytes; OTTER_ERR_UNSUPPORTED: this machine has no
+     * such link. */
     otter_err (*scan)(const struct otter_target_options *options,
                       const struct otter_target_observer *observer, otter_target_found found,
                       void *ctx, char *message, size_t size);
