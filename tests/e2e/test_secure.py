@@ -133,6 +133,23 @@ def test_a_device_refuses_what_is_not_signed_well(device, keys, tmp_path, protoc
     assert d.holds(good)
 
 
+def test_a_replayed_older_image_is_refused(device, keys, tmp_path):
+    """Signed, whole, and older: by secure version always, by version text when policy says so."""
+    d = device("--require-signature", "--trust", keys / "ec.pub", "--not-older")
+    new = tmp_path / "new.bin"
+    otter("image", "create", "--version", "2.0.0", "--secure-version", 2, "-o", new, check=0)
+    otter("image", "sign", "--key", keys / "ec.pem", new, check=0)
+    assert update(d.target, new)["exit_code"] == 0
+    old = tmp_path / "old.bin"
+    for version, secure, why in (("3.0.0", 1, "lower secure version"), ("1.9.0", 2, "older")):
+        otter("image", "create", "--version", version, "--secure-version", secure, "-o", old,
+              check=0)
+        otter("image", "sign", "--key", keys / "ec.pem", old, check=0)
+        assert update("--force", d.target, old)["exit_code"] == 4
+        d.log.wait("update: ended, .*" + why)
+    assert d.holds(new)
+
+
 def test_a_device_without_the_demand_takes_both(device, keys, tmp_path):
     d = device()
     assert update(d.target, signed(tmp_path, "1.1.0", keys / "rsa.pem"))["exit_code"] == 0
