@@ -64,9 +64,17 @@ static void set_deadline(struct conn *conn)
 static void enter(struct conn *conn, enum conn_phase phase)
 {
     conn->phase = (uint8_t)phase;
+    conn->marked = phase != CONN_BODY && phase != CONN_ANSWER;
     set_deadline(conn);
-    if (phase == CONN_BODY || phase == CONN_ANSWER) {
+}
+
+/* Where a connection that has to move bytes stands now. Asks the kernel, so only when it stays in
+ * its phase: most answers are gone at once. */
+static void mark(struct conn *conn)
+{
+    if (!conn->marked) {
         conn->moved_mark = progress_of(conn);
+        conn->marked = true;
     }
 }
 
@@ -195,9 +203,40 @@ static bool after_answer(struct conn *conn, size_t waiting)
     return true;
 }
 
+struct evbuffer *conn_stage(struct conn *conn)
+{
+    return conn->worker->stage;
+}
+
+/*
+ * What was answered goes out. With TLS it is written right here when nothing waits before it: for a
+ * small answer that saves a turn of the event loop. What the socket does not take now is libevent's
+ * to write, from the same place on, as SSL_write() wants it.
+ */
+static void push(struct conn *conn)
+{
+    struct evbuffer *stage = conn->worker->stage;
+    struct evbuffer *out = bufferevent_get_output(conn->bev);
+    SSL *ssl = bufferevent_openssl_get_ssl(conn->bev);
+    if (ssl != NULL && evbuffer_get_length(out) == 0) {
+        size_t len;
+        int put = 1;
+        ERR_clear_error();
+        while (put > 0 && (len = evbuffer_get_contiguous_space(stage)) > 0) {
+            put = SSL_write(ssl, evbuffer_pullup(stage, (ev_ssize_t)len), (int)len);
+            if (put > 0) {
+                evbuffer_drain(stage, (size_t)put);
+            }
+        }
+        ERR_clear_error();
+    }
+    evbuffer_add_buffer(out, stage);
+}
+
 static bool give_answer(struct conn *conn)
 {
     struct evbuffer *out = bufferevent_get_output(conn->bev);
+    push(conn);
     if (conn->request != NULL) {
         bool broken = false;
         if (!reply_continue(conn->request, out, &broken)) {
@@ -247,6 +286,8 @@ static void run(struct conn *conn)
     conn->worker->now_ms = clock_ms();
     while (step(conn)) {
     }
+    push(conn);
+    mark(conn);
     if (conn->phase == CONN_IDLE && conn->worker->stopping &&
         evbuffer_get_length(bufferevent_get_output(conn->bev)) == 0) {
         die(conn);

@@ -45,6 +45,7 @@ struct conn {
     struct addr_key addr;
     uint8_t phase;
     bool closing; /* no request after this one */
+    bool marked;  /* moved_mark belongs to this phase */
     bool handshaken;
     bool linger; /* some of the last body was never read */
     char address[ADDR_TEXT_MAX];
@@ -57,6 +58,9 @@ void conn_sweep(struct worker *worker);
 /* Closes idle connections and lets the others finish what they do. */
 void conn_drain_all(struct worker *worker);
 void conn_close_all(struct worker *worker);
+
+/* What is added here is sent. */
+struct evbuffer *conn_stage(struct conn *conn);
 
 /* A lane has finished for the request of this connection, which has been answered or wants its
  * body read: go on. */

@@ -85,7 +85,7 @@ static void count(struct request *request, int status)
 
 static void queue(struct request *request, const void *data, size_t len)
 {
-    evbuffer_add(bufferevent_get_output(request->conn->bev), data, len);
+    evbuffer_add(conn_stage(request->conn), data, len);
     request->conn->moved += len;
 }
 

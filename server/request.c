@@ -186,7 +186,7 @@ void request_admit(struct request *request, enum role role)
     request->body_left = request->head.length;
     http_chunks_begin(&request->chunks);
     if (request->head.expect_continue && request->head.minor == 1) {
-        evbuffer_add(bufferevent_get_output(request->conn->bev), go_on, sizeof go_on - 1);
+        evbuffer_add(conn_stage(request->conn), go_on, sizeof go_on - 1);
     }
 }
 

@@ -20,6 +20,7 @@
 struct conn;
 struct tls;
 struct users;
+struct evbuffer;
 struct evconnlistener;
 struct check;
 struct login;
@@ -36,6 +37,7 @@ struct worker {
     struct event *tick;
     struct event *wake;
     struct job_home home;
+    struct evbuffer *stage; /* what the connection that is being worked on is about to send */
     struct conn *conns;
     uint32_t conn_count;
     bool stopping;

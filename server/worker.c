@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -131,9 +132,10 @@ bool worker_open(struct worker *worker, struct server *server)
     worker->now_ms = clock_ms();
     worker->logins = calloc(LOGINS_MAX, sizeof *worker->logins);
     worker->mac = auth_mac_new();
+    worker->stage = evbuffer_new();
     worker->store = server->store_ops->open(server->store_where, true);
-    if (worker->logins == NULL || worker->mac == NULL || worker->store == NULL ||
-        !job_home_open(&worker->home)) {
+    if (worker->logins == NULL || worker->mac == NULL || worker->stage == NULL ||
+        worker->store == NULL || !job_home_open(&worker->home)) {
         return false;
     }
     struct event_config *config = event_config_new();
@@ -331,6 +333,9 @@ void worker_close(struct worker *worker)
     seen_drop(worker);
     worker->server->store_ops->close(worker->store);
     EVP_MAC_CTX_free(worker->mac);
+    if (worker->stage != NULL) {
+        evbuffer_free(worker->stage);
+    }
     if (worker->logins != NULL) {
         OPENSSL_cleanse(worker->logins, LOGINS_MAX * sizeof *worker->logins);
         free(worker->logins);
