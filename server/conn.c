@@ -221,14 +221,14 @@ static void push(struct conn *conn)
     if (ssl != NULL && evbuffer_get_length(out) == 0) {
         size_t len;
         int put = 1;
-        ERR_clear_error();
         while (put > 0 && (len = evbuffer_get_contiguous_space(stage)) > 0) {
             put = SSL_write(ssl, evbuffer_pullup(stage, (ev_ssize_t)len), (int)len);
             if (put > 0) {
                 evbuffer_drain(stage, (size_t)put);
+            } else {
+                ERR_clear_error();
             }
         }
-        ERR_clear_error();
     }
     evbuffer_add_buffer(out, stage);
 }
