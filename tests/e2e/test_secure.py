@@ -9,6 +9,7 @@ import zlib
 
 import pytest
 
+import rogue
 from lab import Device, make_image, otter, update
 
 
@@ -242,3 +243,16 @@ def test_the_tool_knows_what_a_device_does_not_take(device, keys, tmp_path):
     assert result["exit_code"] == 4 and "takes plain images" in result["message"]
     file.write_bytes(file.read_bytes()[:-1])
     assert update(d.target, file)["exit_code"] == 3
+
+
+def test_encrypted_and_pulled(device, keys, tmp_path):
+    image = signed(tmp_path, "1.1.0", keys / "rsa.pem")
+    file = encrypted(tmp_path, image, keys / "ec.pub")
+    server = rogue.Rogue(rogue.Site.get().good, file.read_bytes())
+    try:
+        d = device(*rogue.Site.get().options(server), "--require-encryption", "--key",
+                   keys / "ec.pem", "--require-signature", "--trust", keys / "rsa.pub")
+        d.log.wait("1.1.0 confirmed")
+        assert d.holds(image)
+    finally:
+        server.close()
