@@ -7,7 +7,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # pylint: disable=wrong-import-position
 
-EXIT_OK, EXIT_REFUSED, EXIT_LINK = 0, 4, 5
+EXIT_OK, EXIT_LINK = 0, 5
 
 
 def good(result):
@@ -50,17 +50,6 @@ def test_gattota(_stack):
         same_image(device, "ota_1", path)
 
 
-def test_B09_second_central(_stack):
-    with lab.Device("shared") as device:
-        first = lab.Update(lab.image("1.3.0", "512K"), "--protocol", "espble")
-        first.reach(10)
-        code, last = lab.update(lab.image("1.4.0", "64K"), "--protocol", "espble",
-                                adapter=lab.SECOND)
-        assert code == EXIT_REFUSED, (code, last)
-        code, last = first.end()
-        assert code == EXIT_OK and last["new_version"] == "1.3.0", (code, last, device.text())
-
-
 def test_disconnect_in_the_middle(_stack):
     path = lab.image("1.5.0", "512K")
     with lab.Device("broken") as device:
@@ -72,11 +61,6 @@ def test_disconnect_in_the_middle(_stack):
         good(lab.update(path, "--protocol", "espble"))
         device.stop()
         same_image(device, "ota_1", path)
-
-
-def test_B20_pairing(_stack):
-    with lab.Device("paired", "--pairing"):
-        good(lab.update(lab.image("1.6.0", "64K"), "--protocol", "espble"))
 
 
 TESTS = [(name, value) for name, value in list(globals().items()) if name.startswith("test_")]
