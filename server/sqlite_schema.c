@@ -7,7 +7,21 @@
 
 #include "sqlite_session.h"
 
-/* Step 1 is the first server's own table, kept as it is: that server can still read it. */
+#define NEXT_CHANGE "(SELECT ifnull(max(changed), 0) + 1 FROM device)"
+#define MIRROR(row)                                                                                \
+    "INSERT INTO device(id, assigned, from_version, file, changed) VALUES(" row ".device_id, 1, "  \
+    "ifnull(" row ".app_ver, ''), ifnull(" row ".update_file_path, ''), " NEXT_CHANGE ") "         \
+    "ON CONFLICT(id) DO UPDATE SET assigned = 1, from_version = excluded.from_version, "           \
+    "file = excluded.file, changed = excluded.changed;"
+#define UNASSIGN                                                                                   \
+    "UPDATE device SET assigned = 0, from_version = '', file = '', changed = " NEXT_CHANGE         \
+    " WHERE id = old.device_id;"
+
+/*
+ * Step 1 is the first server's own table, kept as it is: that server can still read and write it.
+ * What it says is mirrored into `device` by triggers, whoever wrote it, so that a poll finds all it
+ * needs in one row.
+ */
 static const char *const steps[] = {
     "CREATE TABLE IF NOT EXISTS device_app(device_id text primary key asc, app_ver text, "
     "update_file_path text);",
@@ -17,15 +31,26 @@ static const char *const steps[] = {
     " project TEXT NOT NULL, version TEXT NOT NULL, idf TEXT NOT NULL, "
     " secure_version INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX file_content ON file(sha256);"
-    "CREATE TABLE device(id TEXT PRIMARY KEY NOT NULL, first_seen INTEGER NOT NULL DEFAULT 0, "
-    " last_seen INTEGER NOT NULL DEFAULT 0, address TEXT NOT NULL DEFAULT '', "
-    " version TEXT NOT NULL DEFAULT '', running TEXT NOT NULL DEFAULT '', "
-    " result TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '', "
-    " result_at INTEGER NOT NULL DEFAULT 0, changed INTEGER NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE device(id TEXT PRIMARY KEY NOT NULL, assigned INTEGER NOT NULL DEFAULT 0, "
+    " from_version TEXT NOT NULL DEFAULT '', file TEXT NOT NULL DEFAULT '', "
+    " first_seen INTEGER NOT NULL DEFAULT 0, last_seen INTEGER NOT NULL DEFAULT 0, "
+    " address TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', "
+    " running TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '', "
+    " detail TEXT NOT NULL DEFAULT '', result_at INTEGER NOT NULL DEFAULT 0, "
+    " changed INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX device_changed ON device(changed);"
-    "INSERT OR IGNORE INTO device(id, changed) "
-    " SELECT device_id, row_number() OVER () FROM device_app WHERE device_id IS NOT NULL;"
-    "CREATE INDEX device_app_file ON device_app(update_file_path);",
+    "CREATE INDEX device_app_file ON device_app(update_file_path);"
+    "CREATE TRIGGER device_app_inserted AFTER INSERT ON device_app "
+    " WHEN new.device_id IS NOT NULL BEGIN " MIRROR(
+        "new") " END;"
+               "CREATE TRIGGER device_app_updated AFTER UPDATE ON device_app "
+               " WHEN new.device_id IS NOT NULL BEGIN " UNASSIGN MIRROR(
+                   "new") " END;"
+                          "CREATE TRIGGER device_app_deleted AFTER DELETE ON device_app "
+                          "BEGIN " UNASSIGN " END;"
+                          /* What is there already goes past the triggers once more. */
+                          "UPDATE device_app SET app_ver = app_ver;",
 };
 #define STEPS ((int)(sizeof steps / sizeof steps[0]))
 

@@ -5,11 +5,9 @@
 #include "sqlite_session.h"
 
 #define DEVICE_COLUMNS                                                                             \
-    "a.device_id IS NOT NULL, a.app_ver, a.update_file_path, d.first_seen, d.last_seen, "          \
-    "d.address, d.version, d.running, d.result, d.detail, d.result_at, d.changed"
+    "d.assigned, d.from_version, d.file, d.first_seen, d.last_seen, d.address, d.version, "        \
+    "d.running, d.result, d.detail, d.result_at, d.changed"
 #define DEVICE_COLUMN_COUNT 12
-#define DEVICE_JOINS                                                                               \
-    " LEFT JOIN device_app a ON a.device_id = q.id LEFT JOIN device d ON d.id = q.id "
 #define NEXT_CHANGE "(SELECT ifnull(max(changed), 0) + 1 FROM device)"
 
 static void read_device(sqlite3_stmt *stmt, int first, struct store_device *device)
@@ -28,34 +26,32 @@ static void read_device(sqlite3_stmt *stmt, int first, struct store_device *devi
     device->changed = (uint64_t)sqlite3_column_int64(stmt, first + 11);
 }
 
-/* A device exists when it was assigned something or was seen; both tables know it by `changed`,
- * except for rows the first server added since. */
-static bool exists(const struct store_device *device)
-{
-    return device->assigned || device->changed > 0;
-}
-
 static enum store_result poll_device(struct store *store, const char *id, struct store_poll *out)
 {
     enum store_result result;
-    sqlite3_stmt *stmt = session_statement(
-        store,
-        "SELECT " DEVICE_COLUMNS ", f.name IS NOT NULL, " FILE_COLUMNS
-        " FROM (SELECT ?1 AS id) q" DEVICE_JOINS "LEFT JOIN file f ON f.name = a.update_file_path",
-        &result);
+    sqlite3_stmt *stmt =
+        session_statement(store,
+                          "SELECT " DEVICE_COLUMNS ", f.name IS NOT NULL, " FILE_COLUMNS
+                          " FROM device d LEFT JOIN file f ON f.name = d.file WHERE d.id = ?1",
+                          &result);
     if (stmt == NULL) {
         return result;
     }
     session_bind(stmt, 1, id);
     result = session_step(store, stmt);
     if (result == STORE_OK) {
-        size_t len = strnlen(id, STORE_TEXT_MAX);
-        memcpy(out->device.id, id, len);
-        out->device.id[len] = 0;
         read_device(stmt, 0, &out->device);
         out->has_file = sqlite3_column_int(stmt, DEVICE_COLUMN_COUNT) != 0;
         sqlite_file_read(stmt, DEVICE_COLUMN_COUNT + 1, &out->file);
         sqlite3_reset(stmt);
+    } else if (result == STORE_NONE) {
+        memset(out, 0, sizeof *out);
+        result = STORE_OK;
+    }
+    if (result == STORE_OK) {
+        size_t len = strnlen(id, STORE_TEXT_MAX);
+        memcpy(out->device.id, id, len);
+        out->device.id[len] = 0;
     }
     return result;
 }
@@ -64,8 +60,11 @@ static enum store_result device_get(struct store *store, const char *id, struct 
 {
     struct store_poll poll;
     enum store_result result = poll_device(store, id, &poll);
-    *out = poll.device;
-    return result == STORE_OK && !exists(out) ? STORE_NONE : result;
+    if (result == STORE_OK) {
+        *out = poll.device;
+        result = out->changed > 0 ? STORE_OK : STORE_NONE; /* 0: there is no such row */
+    }
+    return result;
 }
 
 static enum store_result list(struct store *store, sqlite3_stmt *stmt,
@@ -87,12 +86,10 @@ static enum store_result device_list(struct store *store, const char *after, boo
                                      void *ctx)
 {
     static const char *const assigned =
-        "SELECT q.id, " DEVICE_COLUMNS " FROM (SELECT device_id AS id FROM device_app "
-        "WHERE device_id > ?1 ORDER BY 1 LIMIT ?2) q" DEVICE_JOINS "ORDER BY q.id";
+        "SELECT d.id, " DEVICE_COLUMNS
+        " FROM device d WHERE d.id > ?1 AND d.assigned ORDER BY d.id LIMIT ?2";
     static const char *const all =
-        "SELECT q.id, " DEVICE_COLUMNS " FROM (SELECT device_id AS id FROM device_app "
-        "WHERE device_id > ?1 UNION SELECT id FROM device WHERE id > ?1 ORDER BY 1 LIMIT ?2) "
-        "q" DEVICE_JOINS "ORDER BY q.id";
+        "SELECT d.id, " DEVICE_COLUMNS " FROM device d WHERE d.id > ?1 ORDER BY d.id LIMIT ?2";
     enum store_result result;
     sqlite3_stmt *stmt = session_statement(store, assigned_only ? assigned : all, &result);
     if (stmt == NULL) {
@@ -108,11 +105,11 @@ static enum store_result device_changes(struct store *store, uint64_t since, siz
                                         void *ctx)
 {
     enum store_result result;
-    sqlite3_stmt *stmt = session_statement(
-        store,
-        "SELECT q.id, " DEVICE_COLUMNS " FROM (SELECT id, changed FROM device "
-        "WHERE changed > ?1 ORDER BY changed LIMIT ?2) q" DEVICE_JOINS "ORDER BY q.changed",
-        &result);
+    sqlite3_stmt *stmt =
+        session_statement(store,
+                          "SELECT d.id, " DEVICE_COLUMNS
+                          " FROM device d WHERE d.changed > ?1 ORDER BY d.changed LIMIT ?2",
+                          &result);
     if (stmt == NULL) {
         return result;
     }
@@ -152,6 +149,10 @@ static enum store_result touch(struct store *store, const char *id)
                   texts, 1, NULL);
 }
 
+#define ASSIGN                                                                                     \
+    "ON CONFLICT(device_id) DO UPDATE SET app_ver = excluded.app_ver, "                            \
+    "update_file_path = excluded.update_file_path"
+
 static enum store_result assign(struct store *store, const char *id, const char *from,
                                 const char *file)
 {
@@ -160,14 +161,11 @@ static enum store_result assign(struct store *store, const char *id, const char 
     if (result != STORE_OK) {
         return result;
     }
+    store->device_count_known = false;
     result = change(store,
                     "INSERT INTO device_app(device_id, app_ver, update_file_path) "
-                    "VALUES(?1, ?2, ?3) ON CONFLICT(device_id) DO UPDATE SET "
-                    "app_ver = excluded.app_ver, update_file_path = excluded.update_file_path",
+                    "VALUES(?1, ?2, ?3) " ASSIGN,
                     texts, 3, NULL);
-    if (result == STORE_OK) {
-        result = touch(store, id);
-    }
     return session_end(store, result);
 }
 
@@ -180,21 +178,9 @@ static enum store_result assign_all(struct store *store, const char *from, const
         return result;
     }
     result = change(store,
-                    "INSERT INTO device(id, changed) SELECT device_id, 0 FROM device_app "
-                    "WHERE device_id IS NOT NULL ON CONFLICT(id) DO NOTHING",
-                    NULL, 0, NULL);
-    if (result == STORE_OK) {
-        result = change(store,
-                        "INSERT INTO device_app(device_id, app_ver, update_file_path) "
-                        "SELECT id, ?1, ?2 FROM device WHERE 1 "
-                        "ON CONFLICT(device_id) DO UPDATE SET app_ver = excluded.app_ver, "
-                        "update_file_path = excluded.update_file_path",
-                        texts, 2, count);
-    }
-    if (result == STORE_OK) {
-        /* In one statement, so each row gets the same new number: enough for `watch`. */
-        result = change(store, "UPDATE device SET changed = " NEXT_CHANGE, NULL, 0, NULL);
-    }
+                    "INSERT INTO device_app(device_id, app_ver, update_file_path) "
+                    "SELECT id, ?1, ?2 FROM device WHERE 1 " ASSIGN,
+                    texts, 2, count);
     return session_end(store, result);
 }
 
@@ -209,9 +195,6 @@ static enum store_result unassign(struct store *store, const char *id)
     result = change(store, "DELETE FROM device_app WHERE device_id = ?1", texts, 1, &changes);
     if (result == STORE_OK && changes == 0) {
         result = STORE_NONE;
-    }
-    if (result == STORE_OK) {
-        result = touch(store, id);
     }
     return session_end(store, result);
 }
