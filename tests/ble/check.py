@@ -63,6 +63,11 @@ def test_disconnect_in_the_middle(_stack):
         same_image(device, "ota_1", path)
 
 
+def test_pairing(_stack):
+    with lab.Device("paired", "--pairing"):
+        good(lab.update(lab.image("1.6.0", "64K"), "--protocol", "espble"))
+
+
 TESTS = [(name, value) for name, value in list(globals().items()) if name.startswith("test_")]
 
 
