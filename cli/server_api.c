@@ -125,6 +125,11 @@ static int no_answer(struct server_api *api, CURLcode code)
                     "signed it",
                     why);
     }
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        return fail(api->call, EXIT_LINK,
+                    "this machine has no CA certificates to trust a server by: --cacert names the "
+                    "server's, or install the package ca-certificates");
+    }
     return fail(api->call, EXIT_LINK, "%.*s: %s", (int)api->url_len, api->url, why);
 }
 

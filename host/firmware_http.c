@@ -346,6 +346,9 @@ static void told(struct http *h, CURLcode code)
         why = "more than 5 redirects";
     } else if (code == CURLE_UNSUPPORTED_PROTOCOL) {
         why = "a redirect to something that is not https, or not http";
+    } else if (code == CURLE_SSL_CACERT_BADFILE) {
+        why = "no CA certificates to trust a server by: --cacert names one, or install the package "
+              "ca-certificates";
     } else if (code == CURLE_WRITE_ERROR) {
         why = h->head.phrase;
     }
