@@ -37,7 +37,7 @@ def test_espble(_stack):
     path = lab.image("1.1.0", "256K")
     with lab.Device("espble") as device:
         last = good(lab.update(path, "--protocol", "espble"))
-        assert last["new_version"] == "1.1.0", last
+        assert last["new_version"] == "1.1.0" and last["resent"] == 0, last
         device.stop()
         same_image(device, "ota_1", path)
 
@@ -45,7 +45,8 @@ def test_espble(_stack):
 def test_gattota(_stack):
     path = lab.image("1.2.0", "256K")
     with lab.Device("gattota") as device:
-        good(lab.update(path, "--protocol", "gattota"))
+        last = good(lab.update(path, "--protocol", "gattota"))
+        assert last["resent"] == 0, last
         device.stop()
         same_image(device, "ota_1", path)
 

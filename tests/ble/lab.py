@@ -21,6 +21,7 @@ Name = lab
 [GATT]
 Cache = always
 ExchangeMTU = %d
+Channels = 1
 """
 PLUGINS = ("a2dp,avrcp,sap,hog,input,network,midi,wiimote,sixaxis,neard,policy,autopair,vcp,mcp,bap,"
            "battery")
