@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the real programs: virtual devices, and the tool against them. Nothing here sleeps: a test
 waits for a line, an exit or an event."""
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -144,6 +146,15 @@ class Update:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Stands still in the middle, however fast or slow this machine is."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def end(self):
         """The result event; its exit code is the program's."""

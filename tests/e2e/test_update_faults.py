@@ -172,7 +172,8 @@ def test_B09_a_second_client_is_refused(device, image, first, second):
     d = device(*SLOW)
     job = Update("--protocol", first, d.target, image("1.1.0", size=150_000))
     job.wait_percent(10)
-    result = update("--protocol", second, d.target, image("1.2.0"))
+    with job.paused():
+        result = update("--protocol", second, d.target, image("1.2.0"))
     assert result["exit_code"] == 4 and "refused" in result["message"]
     assert job.end()["outcome"] == "updated"
     assert d.runs("1.1.0")
@@ -184,7 +185,8 @@ def test_B09_one_update_across_all_transports(device, folder, image, first, seco
     targets = {"att": d.target, "hosted": f"hosted:unix:{folder}/h"}
     job = Update(targets[first], image("1.1.0", size=150_000))
     job.wait_percent(10)
-    result = update(targets[second], image("1.2.0"))
+    with job.paused():
+        result = update(targets[second], image("1.2.0"))
     assert result["exit_code"] == 4 and "refused" in result["message"]
     assert job.end()["outcome"] == "updated"
     assert d.runs("1.1.0")
