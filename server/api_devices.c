@@ -282,8 +282,12 @@ static enum store_result apply_report(struct change *change, struct store *store
 {
     const struct store_ops *ops = change->server->store_ops;
     struct store_device *device = &change->device;
-    enum store_result result = ops->seen(store, device, 1, change->server->options.max_devices);
-    return result == STORE_OK ? ops->report(store, device) : result;
+    enum store_result result = ops->report(store, device);
+    if (result == STORE_NONE) { /* never seen before */
+        result = ops->seen(store, device, 1, change->server->options.max_devices);
+        result = result == STORE_OK ? ops->report(store, device) : result;
+    }
+    return result;
 }
 
 void v1_report(struct request *request)

@@ -275,7 +275,6 @@ static enum http_refusal take_once(struct http_text *field, struct http_text val
         return take_once(&head->name, value);                                                      \
     }
 TAKE_ONCE(authorization)
-TAKE_ONCE(content_type)
 TAKE_ONCE(range)
 TAKE_ONCE(if_range)
 TAKE_ONCE(if_none_match)
@@ -292,7 +291,6 @@ static const struct {
     {"Expect", take_expect},
     {"Connection", take_connection},
     {"Authorization", take_authorization},
-    {"Content-Type", take_content_type},
     {"Range", take_range},
     {"If-Range", take_if_range},
     {"If-None-Match", take_if_none_match},

@@ -80,7 +80,6 @@ struct http_head {
     uint64_t length; /* of the body; 0 unless has_length */
     struct http_text host;
     struct http_text authorization;
-    struct http_text content_type;
     struct http_text range;
     struct http_text if_range;
     struct http_text if_none_match;

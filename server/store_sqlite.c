@@ -273,7 +273,7 @@ static enum store_result report(struct store *store, const struct store_device *
     sqlite3_stmt *stmt = session_statement(
         store,
         "UPDATE device SET version = ?2, running = ?3, result = ?4, detail = ?5, result_at = ?6, "
-        "changed = " NEXT_CHANGE " WHERE id = ?1",
+        "last_seen = ?6, address = ?7, changed = " NEXT_CHANGE " WHERE id = ?1",
         &result);
     if (stmt == NULL) {
         return result;
@@ -284,6 +284,7 @@ static enum store_result report(struct store *store, const struct store_device *
     session_bind(stmt, 4, device->result);
     session_bind(stmt, 5, device->detail);
     sqlite3_bind_int64(stmt, 6, device->result_at);
+    session_bind(stmt, 7, device->address);
     result = session_run(store, stmt);
     return result == STORE_OK && sqlite3_changes(store->db) == 0 ? STORE_NONE : result;
 }

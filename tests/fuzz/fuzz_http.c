@@ -47,8 +47,8 @@ static void check_head(const struct http_head *head, const uint8_t *data, size_t
     uint64_t first = 0;
     uint64_t length = 0;
     const struct http_text texts[] = {
-        head->target, head->host,     head->authorization, head->content_type,
-        head->range,  head->if_range, head->if_none_match, head->running,
+        head->target,   head->host,          head->authorization, head->range,
+        head->if_range, head->if_none_match, head->running,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         check_inside(texts[i], data, len);
