@@ -55,7 +55,7 @@ def test_readme_session(tmp_path):
             done = subprocess.run(
                 ["curl", "-u", f"{USER}:{PASSWORD}", "--cacert", str(app / "ca_cert.pem"),
                  "--verbose", "--no-progress-meter", *arguments,
-             f"https://127.0.0.1:{server.port}{path}"],
+                 f"https://127.0.0.1:{server.port}{path}"],
                 capture_output=True, check=True, timeout=60)
             status = re.findall(r"^< HTTP/1\.[01] (\d+)", done.stderr.decode(), re.M)
             fields = dict(re.findall(r"^< ([A-Za-z-]+): (.*?)\r?$", done.stderr.decode(), re.M))
