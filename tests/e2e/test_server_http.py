@@ -338,7 +338,7 @@ def test_graceful_stop_lets_downloads_finish():
             got += drain(sock)
         assert got.partition(b"\r\n\r\n")[2] == data
         assert server.process.wait(30) == 0
-        assert "all done" in server.text()
+        server.wait_log("all done")
         assert idle.sock.recv(10) == b""
 
 
