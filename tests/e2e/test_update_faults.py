@@ -245,7 +245,7 @@ def test_B07_the_link_is_lost_after_every_packet(device, image):
     path = image("1.1.0", size=12_000)
     with open(path, "rb") as file:
         firmware = file.read()
-    count = 0
+    count, gone = 0, -1
     while True:
         client = RawEspble(d.socket)
         client.start(len(firmware))
@@ -255,6 +255,8 @@ def test_B07_the_link_is_lost_after_every_packet(device, image):
         client.socket.close()
         if count == len(packets):
             break
+        # The next one would be a second client as long as the device has not seen this one go.
+        gone = d.log.wait("client .* gone", gone + 1)
         count += 1
     # All of them arrived before the link went: that is an update.
     d.log.wait("self-test: passed, 1.1.0 confirmed")
