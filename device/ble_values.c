@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --ble: values that centrals read and write, and those that are sent to them. */
+#include <string.h>
+
+#include "device/ble.h"
+
+/* ---- reads and writes ---------------------------------------------------------------------------
+ */
+
+/* The a{sv} that comes with them: who, and from where on. */
+static int read_options(sd_bus_message *m, const char **central, uint16_t *offset)
+{
+    const char *name;
+    int error = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+    while (error >= 0 && (error = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        error = sd_bus_message_read(m, "s", &name);
+        if (error >= 0) {
+            error = strcmp(name, "device") == 0   ? sd_bus_message_read(m, "v", "o", central)
+                    : strcmp(name, "offset") == 0 ? sd_bus_message_read(m, "v", "q", offset)
+                                                  : sd_bus_message_skip(m, "v");
+        }
+        if (error >= 0) {
+            error = sd_bus_message_exit_container(m);
+        }
+    }
+    return error;
+}
+
+int ble_on_read(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    struct ble_char *c = ctx;
+    const char *central = "";
+    uint16_t offset = 0;
+    uint8_t value[OTTER_GATT_VALUE_MAX];
+    sd_bus_message *reply = NULL;
+
+    int r = read_options(m, &central, &offset);
+    if (r < 0) {
+        return r;
+    }
+    ble_remember(c->ble, central);
+    size_t len = c->mount->ops->read(c->mount->service, c->chr->id, value, sizeof(value));
+    if (offset > len) {
+        return sd_bus_error_set(error, "org.bluez.Error.InvalidOffset", NULL);
+    }
+    r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0) {
+        r = sd_bus_message_append_array(reply, 'y', value + offset, len - offset);
+    }
+    if (r >= 0) {
+        r = sd_bus_send(NULL, reply, NULL);
+    }
+    sd_bus_message_unref(reply);
+    return r < 0 ? r : 1;
+}
+
+/* How bluetoothd is told which ATT error to answer. */
+static int refuse(sd_bus_message *m, enum otter_att att)
+{
+    static const struct {
+        enum otter_att att;
+        const char *name;
+    } names[] = {
+        {OTTER_ATT_WRITE_NOT_PERMITTED, "org.bluez.Error.NotPermitted"},
+        {OTTER_ATT_REQUEST_NOT_SUPPORTED, "org.bluez.Error.NotSupported"},
+        {OTTER_ATT_INVALID_LENGTH, "org.bluez.Error.InvalidValueLength"},
+        {OTTER_ATT_INVALID_OFFSET, "org.bluez.Error.InvalidOffset"},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].att == att) {
+            return sd_bus_reply_method_errorf(m, names[i].name, "refused");
+        }
+    }
+    return sd_bus_reply_method_errorf(m, "org.bluez.Error.Failed", "0x80");
+}
+
+/* False when the service has no room now. */
+static bool take_write(struct ble *ble, sd_bus_message *m, const struct ble_char *c)
+{
+    const void *data;
+    size_t len;
+    const char *central = "";
+    uint16_t offset = 0;
+
+    if (sd_bus_message_rewind(m, true) < 0 || sd_bus_message_read_array(m, 'y', &data, &len) < 0 ||
+        read_options(m, &central, &offset) < 0 || offset != 0) {
+        (void)refuse(m, OTTER_ATT_INVALID_OFFSET);
+        return true;
+    }
+    ble_remember(ble, central);
+    if (!ble_serve(ble, central)) {
+        (void)sd_bus_reply_method_errorf(m, "org.bluez.Error.InProgress", "somebody else updates");
+        return true;
+    }
+    enum otter_att att = c->mount->ops->write(c->mount->service, ble->conn, c->chr->id, data, len);
+    if (att == OTTER_ATT_HOLD) {
+        return false;
+    }
+    (void)(att == OTTER_ATT_OK ? sd_bus_reply_method_return(m, "") : refuse(m, att));
+    return true;
+}
+
+int ble_on_write(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    struct ble_char *c = ctx;
+
+    (void)error;
+    if (!take_write(c->ble, m, c)) {
+        c->ble->held = sd_bus_message_ref(m);
+    }
+    return 1;
+}
+
+static struct ble_char *char_at(struct ble *ble, const char *path)
+{
+    for (size_t i = 0; i < ble->char_count; i++) {
+        if (strcmp(ble->chars[i].path, path) == 0) {
+            return &ble->chars[i];
+        }
+    }
+    return NULL;
+}
+
+bool ble_write_held(struct ble *ble)
+{
+    const struct ble_char *c = char_at(ble, sd_bus_message_get_path(ble->held));
+
+    if (c != NULL && !take_write(ble, ble->held, c)) {
+        return false;
+    }
+    ble->held = sd_bus_message_unref(ble->held);
+    return true;
+}
+
+/* ---- notifications ------------------------------------------------------------------------------
+ */
+
+int ble_on_start_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    (void)error;
+    ((struct ble_char *)ctx)->notifying = true;
+    return sd_bus_reply_method_return(m, "");
+}
+
+int ble_on_stop_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    (void)error;
+    ((struct ble_char *)ctx)->notifying = false;
+    return sd_bus_reply_method_return(m, "");
+}
+
+/* An indication was confirmed; nobody waits for it. */
+int ble_on_confirm(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    (void)ctx;
+    (void)error;
+    return sd_bus_reply_method_return(m, "");
+}
+
+static int emit_value(struct ble *ble, const char *path, const uint8_t *data, size_t len)
+{
+    sd_bus_message *m = NULL;
+    int r = sd_bus_message_new_signal(ble->bus.bus, &m, path, OTTER_BLE_PROPERTIES,
+                                      "PropertiesChanged");
+
+    if (r >= 0 && (r = sd_bus_message_append(m, "s", OTTER_BLE_CHAR)) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'a', "{sv}")) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'e', "sv")) >= 0 &&
+        (r = sd_bus_message_append(m, "s", "Value")) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'v', "ay")) >= 0 &&
+        (r = sd_bus_message_append_array(m, 'y', data, len)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_append(m, "as", 0)) >= 0) {
+        r = sd_bus_send(ble->bus.bus, m, NULL);
+    }
+    sd_bus_message_unref(m);
+    return r;
+}
+
+otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, const uint8_t *data,
+                   size_t len)
+{
+    struct ble *ble = ctx;
+
+    if (conn != ble->conn || ble->owner[0] == '\0') {
+        return OTTER_OK; /* it is gone */
+    }
+    for (size_t i = 0; i < ble->char_count; i++) {
+        struct ble_char *c = &ble->chars[i];
+
+        /* Services may send by the table of the protocol where an old device's is mounted. */
+        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) && c->notifying) {
+            return emit_value(ble, c->path, data, len) < 0 ? OTTER_ERR_LINK : OTTER_OK;
+        }
+    }
+    return OTTER_OK;
+}
