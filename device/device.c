@@ -13,6 +13,7 @@
 
 #define SCRATCH 4096u           /* bytes */
 #define TOLD_STEP (64u * 1024u) /* bytes between two lines of progress, without a length */
+#define TELL_MS 20000u          /* --once waits so long for an update server to be told */
 
 enum { EXIT_FAILED = 1, EXIT_FLASH_INVALID = 3, EXIT_ROLLED_BACK = 6 };
 
@@ -278,6 +279,30 @@ static void withdraw(struct device *device)
     device->offered = false;
 }
 
+static bool owes(const struct device *device)
+{
+    for (const struct transport *t = device->transports; t != NULL; t = t->next) {
+        if (t->type->owes != NULL && t->type->owes(t->self)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The end of --once, when those have been told who are to be. */
+static void leave_once(struct device *device, int code)
+{
+    if (!owes(device)) {
+        leave(device, code);
+        return;
+    }
+    device->leaving = true;
+    device->leave_at = otter_clock_ms() + TELL_MS;
+    device->exit_code = code;
+    withdraw(device);
+    offer(device);
+}
+
 static void power_on(struct device *device)
 {
     enum otter_boot_state state;
@@ -309,7 +334,7 @@ static void power_on(struct device *device)
     tell_boot(device, pending);
 
     if (device->updated && !pending && device->options->once) {
-        leave(device, EXIT_ROLLED_BACK); /* an update was taken, and this is not its image */
+        leave_once(device, EXIT_ROLLED_BACK); /* an update was taken, and this is not its image */
         return;
     }
     device->testing = pending;
@@ -345,7 +370,7 @@ static void verdict(struct device *device, bool pass)
     device->identity.state = OTTER_IDENTITY_CONFIRMED;
     device_log(device, "self-test: passed, %s confirmed", plain(device->boot.facts.version));
     if (device->options->once && device->updated) {
-        leave(device, 0);
+        leave_once(device, 0);
     } else if (!device->offered) {
         offer(device);
     }
@@ -374,6 +399,11 @@ static void end_self_test(struct device *device)
 
 uint32_t device_tick(struct device *device, uint32_t now_ms)
 {
+    if (device->leaving) {
+        int32_t left = (int32_t)(device->leave_at - now_ms);
+        device->done = left <= 0 || !owes(device);
+        return device->done ? 0 : (uint32_t)left;
+    }
     if (!device->testing) {
         return OTTER_GATT_NEVER;
     }

@@ -102,7 +102,9 @@ struct device {
 
     bool updated;  /* an update was taken since the program started */
     bool reported; /* what became of it was told to the update server */
-    bool done;     /* leave the loop */
+    bool leaving;  /* leave it once that is told, or at leave_at */
+    uint32_t leave_at;
+    bool done; /* leave the loop */
     int exit_code;
 };
 

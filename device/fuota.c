@@ -275,7 +275,7 @@ static bool fuota_up(void *transport)
         .device_id = f->id,
         .version = facts->version,
         .given_up = f->given_up[0] != '\0' ? f->given_up : NULL,
-        .poll_ms = options->poll_ms,
+        .poll_ms = f->device->leaving ? OTTER_FUOTA_NEVER : options->poll_ms,
         .backoff_ms = options->backoff_ms,
         .seed = seed,
         .on_event = on_event,
@@ -298,6 +298,14 @@ static bool fuota_up(void *transport)
     f->told = false;
     device_log(f->device, "ready: fuota:%s as %s", f->server, f->id);
     return true;
+}
+
+static bool fuota_owes(void *transport)
+{
+    const struct fuota *f = transport;
+
+    return (f->device->updated && !f->device->reported) ||
+           (f->up && otter_fuota_client_has_report(&f->client));
 }
 
 static void fuota_down(void *transport)
@@ -344,6 +352,7 @@ const struct transport_type fuota_transport = {
     .up = fuota_up,
     .fds = fuota_fds,
     .run = fuota_run,
+    .owes = fuota_owes,
     .down = fuota_down,
     .destroy = fuota_destroy,
 };

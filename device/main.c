@@ -93,12 +93,9 @@ static void loop(struct device *device, int signals)
             device_log(device, "stopped");
             return;
         }
-        next = device_tick(device, otter_clock_ms());
-        if (device->offered && !device->restart && !device->done) {
-            uint32_t wanted = run_transports(device, fds + 1, counts);
-
-            next = wanted < next ? wanted : next;
-        }
+        next = device->offered ? run_transports(device, fds + 1, counts) : OTTER_GATT_NEVER;
+        uint32_t wanted = device_tick(device, otter_clock_ms());
+        next = wanted < next ? wanted : next;
         if (device->restart) {
             device_reboot(device);
             next = 0;

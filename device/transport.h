@@ -29,6 +29,9 @@ struct transport_type {
     /* Events on them (as poll() left them) and the passing of time: does one bounded step and
      * returns in how many ms it wants to be called again, OTTER_GATT_NEVER: after an event. */
     uint32_t (*run)(void *transport, const struct pollfd *fds, size_t count, uint32_t now_ms);
+    /* True while the outside is still to be told what became of an update: --once waits for that.
+     * NULL: never. */
+    bool (*owes)(void *transport);
     /* The device restarts: close every link at once. */
     void (*down)(void *transport);
     void (*destroy)(void *transport);

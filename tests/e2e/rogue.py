@@ -81,6 +81,7 @@ class Rogue:
         self.etag = '"one"'
         self.requests = []
         self.failures = []  # of TLS handshakes
+        self.report_status = 204
         self.on_check = self.check
         self.on_file = self.file
         self.news = threading.Condition()
@@ -140,7 +141,7 @@ class Rogue:
         request.body = body
         self.note(self.requests, request)
         if request.method == "POST":
-            return request.send(204)
+            return request.send(self.report_status)
         on = self.on_check if request.path.startswith("/devices/") else self.on_file
         return not on(request)
 

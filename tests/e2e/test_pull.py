@@ -75,6 +75,25 @@ def test_pull_rolls_back(server, puller):
     kept(one)
 
 
+@pytest.mark.parametrize("self_test, code, result", [("pass", 0, b"updated"),
+                                                     ("fail", 6, b"rolled-back")])
+def test_pull_once_tells_the_result(server, puller, self_test, code, result):
+    """--once ends when the server has been told, not before."""
+    one = puller(server, "--once", "--self-test", self_test)
+    assert one.process.wait(lab.PATIENCE) == code
+    reports = [r for r in server.requests if r.method == "POST"]
+    assert len(reports) == 1 and b'"result": "%s"' % result in reports[0].body
+
+
+def test_pull_once_does_not_wait_for_ever(server, puller):
+    server.report_status = 503
+    one = puller(server, "--once")
+    before = time.monotonic()
+    assert one.process.wait(lab.PATIENCE) == 0
+    assert time.monotonic() - before < 45
+    assert server.wait(2, "/api/"), "it is tried again"
+
+
 def test_pull_several_roots(server, puller):
     site = Site.get()
     other = rogue.Authority(site.folder, "second")
