@@ -52,6 +52,7 @@ struct http {
     uint32_t answer_at; /* ms: last sign of life of this connection */
     unsigned tries;     /* connections in a row without a new byte */
     unsigned in_vain;   /* those of them that the server answered with the file */
+    uint32_t retry_ms;  /* the next one not sooner: Retry-After */
     size_t start, len;  /* of what waits in buffer */
     char why[CURL_ERROR_SIZE];
     uint8_t buffer[BUFFER_SIZE];
@@ -301,6 +302,7 @@ static bool call(struct http *h)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, h);
     if (h->options.cacert != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, h->options.cacert);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* these and no others */
     }
     if (h->received > 0) {
         char line[LINE_MAX_ + 16];
@@ -360,6 +362,34 @@ static bool missing(const struct http *h)
     return h->firmware->size != OTTER_LENGTH_UNKNOWN && h->received < h->firmware->size;
 }
 
+/* Milliseconds that the server asks to be left alone: Retry-After, in seconds or as a date. */
+static uint32_t retry_after(const struct http *h)
+{
+    curl_off_t seconds = 0;
+
+    if (curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK || seconds <= 0) {
+        return 0;
+    }
+    return seconds < 86400 ? (uint32_t)seconds * 1000u : 86400000u;
+}
+
+/* True, and told, when the next try would come too late. */
+static bool too_late(struct http *h)
+{
+    uint32_t gone = otter_clock_ms() - h->heard_at;
+
+    h->retry_ms = retry_after(h);
+    if (h->retry_ms == 0 ||
+        (gone < h->options.give_up_ms && h->retry_ms <= h->options.give_up_ms - gone)) {
+        return false;
+    }
+    fatal(h,
+          "the download broke off after %u bytes: the server answers %.40s and wants to be asked "
+          "again in %u seconds; try again then",
+          h->received, h->head.phrase, h->retry_ms / 1000u);
+    return true;
+}
+
 /* The connection is over: complete, for good, or to be made again. */
 static void over(struct http *h, CURLcode code)
 {
@@ -391,6 +421,9 @@ static void over(struct http *h, CURLcode code)
         }
         return;
     }
+    if (too_late(h)) {
+        return;
+    }
     snprintf(line, sizeof(line), "download broke off after %u bytes (%s); trying again",
              h->received, h->why[0] != '\0' ? h->why : curl_easy_strerror(code));
     note(h, line);
@@ -407,6 +440,8 @@ static void pause_between(struct http *h)
 {
     uint32_t wait = 250u << (h->tries < 5 ? h->tries : 5), begin = otter_clock_ms();
 
+    wait = wait > h->retry_ms ? wait : h->retry_ms;
+    h->retry_ms = 0;
     while (otter_clock_ms() - begin < wait &&
            otter_clock_ms() - h->heard_at < h->options.give_up_ms && !cancelled(h)) {
         usleep(20000);

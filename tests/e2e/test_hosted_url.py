@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -25,6 +26,7 @@ class Server:
     def __init__(self, data, *script, port=0, tls=None, etag='"one"'):
         self.data, self.script, self.etag = data, list(script) or [Request.whole], etag
         self.seen = []  # (path, Range, If-Range)
+        self.times = []  # of the same
         self.stop_stalling = threading.Event()
         self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", port), Request)
         self.httpd.owner = self
@@ -50,6 +52,7 @@ class Request(http.server.BaseHTTPRequestHandler):
     def do_GET(self):  # pylint: disable=invalid-name
         owner = self.server.owner
         owner.seen.append((self.path, self.headers["Range"], self.headers["If-Range"]))
+        owner.times.append(time.monotonic())
         step = owner.script.pop(0) if len(owner.script) > 1 else owner.script[0]
         self.close_connection = True
         try:
@@ -166,6 +169,10 @@ def stall(at):
     return step
 
 
+def busy(retry_after):
+    return lambda request: request.head(503, 0, Retry_After=retry_after)
+
+
 def redirect(to, status=302):
     return lambda request: request.head(status, 0, Location=to)
 
@@ -240,6 +247,21 @@ def test_busy_for_a_while(device, serve, new):
     server = serve(cut(200_000), Request.unavailable, Request.unavailable, Request.ranged)
     assert update(device.target, server.url)["exit_code"] == 0
     assert device.holds(new)
+
+
+def test_busy_and_says_for_how_long(device, serve, new):
+    server = serve(cut(200_000), busy("3"), Request.ranged)
+    assert update(device.target, server.url)["exit_code"] == 0
+    assert server.times[2] - server.times[1] >= 3
+    assert device.holds(new)
+
+
+def test_busy_for_longer_than_is_waited(device, serve):
+    server = serve(cut(200_000), busy("3600"), Request.ranged)
+    result = update(device.target, server.url)
+    assert result["exit_code"] == 1 and "again in 3600 seconds" in result["message"]
+    assert len(server.seen) == 2
+    assert device.runs("1.0.0")
 
 
 def test_goes_away_and_comes_back(device, serve, new):
