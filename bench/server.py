@@ -110,7 +110,8 @@ class Bench:
         port, data = free_port(), os.path.join(self.folder, name)
         server = Contestant(name, [
             self.otterd, "--dir", self.etc, "--data", data, "--listen", f"127.0.0.1:{port}",
-            "--max-per-address", "8000", "--user", "root", "--quiet", "--threads", "2"], port,
+            "--max-per-address", "8000", "--quiet", "--threads", "2",
+            *(["--user", "root"] if os.geteuid() == 0 else [])], port,
             {"US_AUTH_USERNAME": USER, "US_AUTH_PASSWORD": PASSWORD})
         self.load(server, "keep", 1, 0.05, "PUT", "/files/fw.bin", self.firmware)
         database = sqlite3.connect(os.path.join(data, "devices.db"), timeout=30)

@@ -31,12 +31,16 @@ bool start_failed(const char *format, ...)
 /* The account to become; NULL, with *good telling whether that is right. */
 static const struct passwd *account(const struct options *options, bool *good)
 {
-    *good = true;
-    if (geteuid() != 0) {
-        return NULL;
-    }
     const char *name = options->run_as != NULL ? options->run_as : "otterd";
     const struct passwd *found = getpwnam(name);
+    *good = true;
+    if (geteuid() != 0) {
+        if (options->run_as != NULL && (found == NULL || found->pw_uid != geteuid())) {
+            *good =
+                start_failed("only root can become \"%s\": start as root, or without --user", name);
+        }
+        return NULL;
+    }
     if (found == NULL) {
         *good = start_failed("there is no account \"%s\" to run as: make it with\n"
                              "  useradd --system --home-dir /var/lib/otterd otterd\n"

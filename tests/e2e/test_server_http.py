@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -318,7 +319,8 @@ def test_json_log_is_json():
 
 def test_graceful_stop_lets_downloads_finish():
     data = image("1", 8 << 20)
-    with Server() as server:
+    # the times are what is not tested here
+    with Server("--grace", "1000", "--rate-window", "1000", "--head-timeout", "1000") as server:
         assert server.ask("PUT", "/files/fw.bin", data)[0] == 200
         idle = server.http()
         assert server.ask("GET", "/healthz", user=None, client=idle)[0] == 200
@@ -328,11 +330,10 @@ def test_graceful_stop_lets_downloads_finish():
             new = image("2", 50000)
             upload.sendall(b"PUT /files/new.bin HTTP/1.1\r\n" + HOST + AUTH +
                            b"Content-Length: %d\r\n\r\n" % len(new) + new[:1000])
-            eventually(lambda: len(os.listdir(os.path.join(server.data, "tmp"))), 1)
+            assert eventually(lambda: len(os.listdir(os.path.join(server.data, "tmp"))), 1) == 1
             server.process.send_signal(signal.SIGTERM)
             server.wait_log("stopping")
-            eventually(lambda: refused(server), True)
-            assert refused(server)
+            assert eventually(lambda: refused(server), True)
             upload.sendall(new[1000:])
             assert drain(upload).startswith(b"HTTP/1.1 200 ")
             got += drain(sock)
@@ -376,25 +377,80 @@ def test_systemd_is_told(tmp_path):
                 assert said in (b"WATCHDOG=1", b"STOPPING=1")
 
 
+def as_root():
+    """What makes a command run as root: nothing, sudo, or None where neither will do."""
+    if os.geteuid() == 0:
+        return []
+    with contextlib.suppress(OSError):
+        if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+            return ["sudo", "-n"]
+    return None
+
+
+class RootServer(Server):
+    """otterd started as root by whoever may do so."""
+
+    def command(self):
+        keep = [f"{name}={value}" for name, value in self.env.items()]
+        return [*as_root(), "env", *keep, *super().command()] if as_root() else super().command()
+
+    def server_pid(self):
+        """Of otterd itself, whatever started it."""
+        pid = self.process.pid
+        while True:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+                found = children.read().split()
+            if not found:
+                return pid
+            pid = int(found[0])
+
+    def stop(self, how=signal.SIGTERM):
+        if as_root() and self.process.poll() is None:
+            subprocess.run([*as_root(), "kill", f"-{int(how)}", str(self.server_pid())], check=True)
+            self.process.wait(60)
+        return super().stop(how)
+
+
 def test_privileges_are_dropped():
-    if os.geteuid() != 0:
-        pytest.skip("only root can give privileges up")
+    if as_root() is None:  # then there are none to drop, and none to be had
+        assert "only root" in start_fails(Server("--user", "nobody", start=False))
+        return
     folder = tempfile.mkdtemp(prefix="otterd-data-")
     os.chmod(folder, 0o755)
     try:
-        with Server("--user", "nobody", data=os.path.join(folder, "new")) as server:
-            with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        with RootServer("--user", "nobody", data=os.path.join(folder, "new")) as server:
+            with open(f"/proc/{server.server_pid()}/status", encoding="ascii") as status:
                 text = status.read()
-            import pwd
             uid = pwd.getpwnam("nobody").pw_uid
             assert re.search(rf"^Uid:\s+{uid}\s+{uid}\s+{uid}\s+{uid}$", text, re.M)
             assert re.search(r"^Groups:\s*(\d+\s*)?$", text, re.M)
             assert re.search(r"^CapEff:\s+0+$", text, re.M)
             assert re.search(r"^NoNewPrivs:\s+1$", text, re.M)
             assert server.ask("PUT", "/files/fw.bin", image("1"))[0] == 200
-            assert os.stat(os.path.join(server.data, "devices.db")).st_mode & 0o077 == 0
+        modes = subprocess.run([*as_root(), "stat", "-c", "%a %U", server.data,
+                                os.path.join(server.data, "devices.db")],
+                               capture_output=True, text=True, check=True).stdout
+        assert modes == "700 nobody\n600 nobody\n"
     finally:
-        shutil.rmtree(folder)
+        subprocess.run([*as_root(), "rm", "-rf", folder], check=True)
+
+
+def test_nobody_but_root_becomes_another(tmp_path):
+    """An ordinary user who names another account is told so; his own is fine."""
+    if os.geteuid() != 0:
+        assert "only root" in start_fails(Server("--user", "root", start=False))
+        with Server("--user", pwd.getpwuid(os.geteuid()).pw_name) as server:
+            assert server.ask("GET", "/healthz", user=None)[0] == 200
+        return
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    shutil.copytree(Certificates.path(), tmp_path / "etc")
+    shutil.copy(OTTERD, tmp_path / "otterd")
+    subprocess.run(["chmod", "-R", "a+rX", tmp_path / "etc"], check=True)
+    server = Server("--user", "root", etc=str(tmp_path / "etc"), data=str(tmp_path), start=False)
+    done = subprocess.run([tmp_path / "otterd", *server.command()[1:]], user="nobody", timeout=60,
+                          env={**os.environ, **server.env}, capture_output=True, check=False)
+    assert done.returncode == 1 and b"only root" in done.stderr, done.stderr
 
 
 # --- over a long time ---------------------------------------------------------------------------
