@@ -58,7 +58,7 @@ static uint64_t progress_of(const struct conn *conn)
 static void set_deadline(struct conn *conn)
 {
     uint64_t seconds = seconds_of(&conn->worker->server->options, conn->phase);
-    conn->deadline_ms = seconds == 0 ? UINT64_MAX : conn->worker->now_ms + seconds * 1000;
+    conn->deadline = seconds == 0 ? 0 : worker_sweep_in(conn->worker, seconds);
 }
 
 static void enter(struct conn *conn, enum conn_phase phase)
@@ -392,7 +392,7 @@ void conn_accept(struct worker *worker, int fd, const struct sockaddr *address)
 static bool keeps_deadline(struct conn *conn)
 {
     const struct options *options = &conn->worker->server->options;
-    if (conn->worker->now_ms < conn->deadline_ms) {
+    if (conn->deadline == 0 || conn->worker->sweeps < conn->deadline) {
         return true;
     }
     if (conn->phase != CONN_BODY && conn->phase != CONN_ANSWER) {

@@ -38,7 +38,7 @@ struct conn {
     struct worker *worker;
     struct bufferevent *bev;
     struct request *request; /* NULL between requests */
-    uint64_t deadline_ms;    /* UINT64_MAX: none */
+    uint32_t deadline;       /* the sweep that ends the phase; 0: none */
     uint64_t moved;          /* bytes of bodies that came in or went out */
     uint64_t moved_mark;     /* moved when the rate window began */
     size_t scanned;          /* bytes of the head already looked at */

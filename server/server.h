@@ -42,9 +42,12 @@ struct worker {
     uint32_t conn_count;
     bool stopping;
     bool started;
-    uint64_t stop_ms; /* when downloads are cut off */
-    uint64_t now_ms;  /* monotonic, brought up to date as events come in */
-    char date[32];    /* of the Date field */
+    /* Deadlines are counted in sweeps, four a second, and not in time: while the machine stands
+     * still, clients on it or before it are not late. */
+    uint32_t sweeps;
+    uint32_t stop_sweep; /* when downloads are cut off */
+    uint64_t now_ms;     /* monotonic, brought up to date as events come in */
+    char date[32];       /* of the Date field */
     time_t date_at;
     struct metrics metrics;
     EVP_MAC_CTX *mac;     /* for credentials */
@@ -55,7 +58,6 @@ struct worker {
     bool seen_busy;  /* a batch is on the store's lane */
     struct job look; /* the first worker's: has the database been moved? */
     bool looking;
-    uint32_t ticks;
 };
 
 struct server {
@@ -88,5 +90,7 @@ bool worker_start(struct worker *worker);
 /* Any thread: wakes the worker to look at server->stopping. */
 void worker_wake(struct worker *worker);
 void worker_join(struct worker *worker);
+/* The first sweep that is at least so many seconds away. */
+uint32_t worker_sweep_in(const struct worker *worker, uint64_t seconds);
 void worker_close(struct worker *worker);
 #endif

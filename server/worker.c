@@ -19,8 +19,8 @@
 #include "seen.h"
 #include "server.h"
 
-#define TICK_MS 250
-#define TICKS_A_SECOND (1000u / TICK_MS)
+#define SWEEP_MS 250
+#define SWEEPS_A_SECOND (1000u / SWEEP_MS)
 
 uint64_t clock_ms(void)
 {
@@ -37,7 +37,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     conn_accept(ctx, fd, address);
 }
 
-/* Out of descriptors or memory: the listeners rest until the next tick, instead of spinning. */
+/* Out of descriptors or memory: the listeners rest until the next sweep, instead of spinning. */
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
     (void)ctx;
@@ -45,10 +45,15 @@ static void on_accept_error(struct evconnlistener *listener, void *ctx)
     evconnlistener_disable(listener);
 }
 
+uint32_t worker_sweep_in(const struct worker *worker, uint64_t seconds)
+{
+    return worker->sweeps + (uint32_t)seconds * SWEEPS_A_SECOND + 1;
+}
+
 static void begin_stop(struct worker *worker)
 {
     worker->stopping = true;
-    worker->stop_ms = worker->now_ms + (uint64_t)worker->server->options.grace_seconds * 1000;
+    worker->stop_sweep = worker_sweep_in(worker, worker->server->options.grace_seconds);
     for (int i = 0; i < worker->listener_count; i++) {
         evconnlistener_free(worker->listeners[i]);
     }
@@ -65,7 +70,7 @@ static void consider_stop(struct worker *worker)
         }
         begin_stop(worker);
     }
-    if (worker->now_ms >= worker->stop_ms) {
+    if (worker->sweeps >= worker->stop_sweep) {
         conn_close_all(worker);
     }
     if (worker->conn_count == 0) {
@@ -108,8 +113,9 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     for (int i = 0; i < worker->listener_count; i++) {
         evconnlistener_enable(worker->listeners[i]);
     }
+    worker->sweeps++;
     conn_sweep(worker);
-    if (++worker->ticks % TICKS_A_SECOND == 0) {
+    if (worker->sweeps % SWEEPS_A_SECOND == 0) {
         seen_flush(worker);
         look_at_store(worker);
     }
@@ -151,7 +157,7 @@ bool worker_open(struct worker *worker, struct server *server)
     worker->wake =
         event_new(worker->base, worker->home.wake, EV_READ | EV_PERSIST, on_wake, worker);
     worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
-    struct timeval every = {0, TICK_MS * 1000};
+    struct timeval every = {0, SWEEP_MS * 1000};
     return worker->wake != NULL && worker->tick != NULL && event_add(worker->wake, NULL) == 0 &&
            event_add(worker->tick, &every) == 0;
 }

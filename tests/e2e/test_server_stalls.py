@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -121,6 +122,28 @@ def test_S07_caps_on_connections():
             sock.close()
         eventually(lambda: refused(server), False)
         assert server.ask("GET", "/healthz", user=None)[0] == 200
+
+
+def test_S07_who_is_held_up_by_the_machine_is_not_late():
+    """The server stands still for longer than any deadline, and its clients with it: then they go
+    on. Who does nothing is closed all the same."""
+    data = image("1", 3000)
+    with Server("--head-timeout", "2", "--rate-window", "2", "--idle-timeout", "2") as server:
+        with contextlib.ExitStack() as stack:
+            head, body, idle, silent = [stack.enter_context(server.connect()) for _ in range(4)]
+            head.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+            body.sendall(put({"Content-Length": str(len(data))}) + data[:1000])
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(4)  # longer than all of these is what is tested
+            server.process.send_signal(signal.SIGCONT)
+            head.sendall(b"Connection: close\r\n\r\n")
+            body.sendall(data[1000:])
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            for sock in (head, body, idle):
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+            assert drain(silent) == b""
 
 
 def refused(server):
