@@ -33,7 +33,11 @@ static void print_images(const json_t *images)
         table_cell(&table, STYLE_PLAIN, "%s",
                    size_text((uint64_t)json_integer_value(json_object_get(row, "size"))));
         table_cell(&table, STYLE_PLAIN, "%s", server_text(image, "chip"));
-        table_cell(&table, STYLE_PLAIN, "%s", server_text(image, "project"));
+        if (strcmp(server_text(row, "format"), "encrypted") == 0) {
+            table_cell(&table, STYLE_FAINT, "encrypted");
+        } else {
+            table_cell(&table, STYLE_PLAIN, "%s", server_text(image, "project"));
+        }
         table_cell(&table, STYLE_PLAIN, "%s", server_text(image, "version"));
         table_cell(&table, STYLE_PLAIN, "%s", server_time(row, "uploaded"));
     }

@@ -49,6 +49,8 @@ static int say_uploaded(struct server_api *api)
     if (json_is_object(image)) {
         printf(", %s %s for %s", server_text(image, "project"), server_text(image, "version"),
                server_text(image, "chip"));
+    } else if (strcmp(server_text(api->answer, "format"), "encrypted") == 0) {
+        printf(", an encrypted image");
     }
     printf(".\n");
     return EXIT_OK;

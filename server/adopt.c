@@ -50,9 +50,7 @@ static void adopt(struct blobs *blobs, const struct store_ops *ops, struct store
     }
     close(fd);
     log_event(problem != NULL ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "adopt", "%s: %s", name,
-              problem != NULL ? problem
-              : file.is_image ? "an image of the first server, now in the store"
-                              : "a file of the first server, not an image, now in the store");
+              problem != NULL ? problem : "of the first server, now in the store");
 }
 
 void adopt_files(struct blobs *blobs, const struct store_ops *ops, struct store *store)

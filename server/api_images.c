@@ -8,6 +8,7 @@
 #include "api.h"
 #include "api_json.h"
 #include "change.h"
+#include "inspect.h"
 #include "log.h"
 #include "server.h"
 #include "text.h"
@@ -38,9 +39,9 @@ static json_t *file_json(const struct store_file *file)
                           "idf", json_text(file->idf), "secure_version",
                           (json_int_t)file->secure_version, "sha256", json_text(file->digest));
     }
-    return json_pack("{s:o, s:I, s:o, s:o, s:o}", "name", json_text(file->name), "size",
+    return json_pack("{s:o, s:I, s:o, s:o, s:s, s:o}", "name", json_text(file->name), "size",
                      (json_int_t)file->size, "sha256", json_text(file->sha256), "uploaded",
-                     json_time(file->at), "image", image);
+                     json_time(file->at), "format", inspection_format(file), "image", image);
 }
 
 struct list {

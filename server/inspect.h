@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file is: its SHA-256, and the ESP32 image in it, found as the bytes pass. */
+/* What a file is: its SHA-256, and the ESP32 image in it, found as the bytes pass. Of an encrypted
+ * image only the header can be read. */
 #ifndef OTTERD_INSPECT_H
 #define OTTERD_INSPECT_H
 
 #include "host/sha256.h"
+#include "otter/encrypted.h"
 #include "otter/image.h"
 #include "store.h"
 
@@ -12,6 +14,8 @@ struct inspection {
     struct otter_sha256 part; /* the image parser's */
     struct otter_image image;
     uint64_t size;
+    uint8_t head[OTTER_ENCRYPTED_HEADER]; /* the first bytes */
+    bool encrypted;                       /* so they say */
     otter_err verdict; /* of the image so far; the rest of the file is taken all the same */
 };
 
@@ -24,4 +28,7 @@ void inspection_free(struct inspection *inspection);
 
 /* Why the file is no image that may be offered: a sentence, or NULL when it is one. */
 const char *inspection_complaint(const struct inspection *inspection);
+
+/* "image", "encrypted" (an encrypted image) or "other". */
+const char *inspection_format(const struct store_file *file);
 #endif

@@ -14,6 +14,7 @@ void sqlite_file_read(sqlite3_stmt *stmt, int first, struct store_file *file)
     session_text(stmt, first + 8, file->idf, sizeof file->idf);
     file->secure_version = (uint32_t)sqlite3_column_int64(stmt, first + 9);
     session_text(stmt, first + 10, file->digest, sizeof file->digest);
+    file->is_encrypted = sqlite3_column_int(stmt, first + 11) != 0;
 }
 
 enum store_result sqlite_file_get(struct store *store, const char *name, struct store_file *out)
@@ -57,7 +58,8 @@ enum store_result sqlite_file_put(struct store *store, const struct store_file *
 {
     enum store_result result;
     sqlite3_stmt *stmt = session_statement(
-        store, "INSERT OR REPLACE INTO file VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        store,
+        "INSERT OR REPLACE INTO file VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         &result);
     if (stmt == NULL) {
         return result;
@@ -73,6 +75,7 @@ enum store_result sqlite_file_put(struct store *store, const struct store_file *
     session_bind(stmt, 9, file->idf);
     sqlite3_bind_int64(stmt, 10, file->secure_version);
     session_bind(stmt, 11, file->digest);
+    sqlite3_bind_int(stmt, 12, file->is_encrypted);
     return session_run(store, stmt);
 }
 

@@ -51,6 +51,8 @@ static const char *const steps[] = {
                           "BEGIN " UNASSIGN " END;"
                           /* What is there already goes past the triggers once more. */
                           "UPDATE device_app SET app_ver = app_ver;",
+
+    "ALTER TABLE file ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0;",
 };
 #define STEPS ((int)(sizeof steps / sizeof steps[0]))
 

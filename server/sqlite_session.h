@@ -63,8 +63,7 @@ enum store_result sqlite_count(struct store *store, const char *sql, const char 
                                uint64_t *count);
 #define FILE_COLUMNS                                                                               \
     "f.name, f.sha256, f.size, f.at, f.is_image, f.chip, f.project, f.version, f.idf, "            \
-    "f.secure_version, f.digest"
-#define FILE_COLUMN_COUNT 11
+    "f.secure_version, f.digest, f.encrypted"
 /* Reads FILE_COLUMNS from column `first` on. */
 void sqlite_file_read(sqlite3_stmt *stmt, int first, struct store_file *file);
 #endif

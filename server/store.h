@@ -39,7 +39,8 @@ struct store_file {
     char version[33];
     char idf[33];
     uint32_t secure_version;
-    char digest[65]; /* the image's own SHA-256, which a device can compute from its flash */
+    char digest[65];   /* the image's own SHA-256, which a device can compute from its flash */
+    bool is_encrypted; /* a whole encrypted image: nothing more can be said of it */
 };
 
 struct store_device {

@@ -147,6 +147,7 @@ static void stored(struct request *request, struct change *change)
     log_text(&line, "file", file->name);
     log_number(&line, "size", (int64_t)file->size);
     log_text(&line, "sha256", file->sha256);
+    log_text(&line, "format", inspection_format(file));
     log_text(&line, "chip", file->chip);
     log_text(&line, "version", file->version);
     log_end(&line);

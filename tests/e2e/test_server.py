@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from otterd import (Certificates, DEVICE, DEVICE_PASSWORD, OTTERD, PASSWORD, ROOT, Server, USER,
+from otterd import (BUILD, Certificates, DEVICE, DEVICE_PASSWORD, OTTERD, PASSWORD, ROOT, Server, USER,
                     basic, check_store, drain, image)
 
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -255,11 +255,37 @@ def test_damaged_images_are_refused(server):
     assert server.ask("PUT", "/files/padded.bin", data + b"\xff" * 4096)[0] == 200
 
 
+def test_encrypted_images_are_recognised(server, tmp_path):
+    key, plain, path = (tmp_path / name for name in ("key.pem", "fw.bin", "fw.enc"))
+    plain.write_bytes(image("2.0.0", 20000))
+    otter = os.path.join(BUILD, "cli", "otter")
+    subprocess.run([otter, "key", "generate", "--type", "ecdsa256", "-o", key], check=True)
+    subprocess.run([otter, "image", "encrypt", "--key", key, "-o", path, plain], check=True)
+    data = path.read_bytes()
+    assert server.ask("PUT", "/files/fw.enc", data)[0] == 200
+    assert server.ask("GET", "/files/fw.enc")[1] == data
+    with server.connect() as sock:  # the first bytes one by one
+        head = (f"PUT /files/fw2.enc HTTP/1.1\r\nHost: a\r\nAuthorization: {basic()}\r\n"
+                f"Connection: close\r\nContent-Length: {len(data)}\r\n\r\n")
+        sock.sendall(head.encode())
+        for at in range(600):
+            sock.sendall(data[at:at + 1])
+        sock.sendall(data[600:])
+        assert drain(sock).startswith(b"HTTP/1.1 200 ")
+    said = json.loads(server.ask("GET", "/api/v1/images/fw2.enc")[1])
+    assert (said["format"], said["image"], said["size"]) == ("encrypted", None, len(data))
+    for bad in (data[:-1], data + b"x", data[:512], data[:300], data[:3], data[:3] + b"\xe9" * 600,
+                data[:404] + bytes(4) + data[408:], data[:500] + b"\1" + data[501:]):
+        assert server.ask("PUT", "/files/bad.enc", bad)[0] == 400
+    assert server.ask("GET", "/files/bad.enc")[0] == 404
+
+
 def test_any_file_is_taken_when_allowed():
     with Server("--any-file") as server:
         assert server.ask("PUT", "/files/notes.txt", b"hello")[0] == 200
         assert server.ask("GET", "/files/notes.txt")[1] == b"hello"
-        assert json.loads(server.ask("GET", "/api/v1/images/notes.txt")[1])["image"] is None
+        said = json.loads(server.ask("GET", "/api/v1/images/notes.txt")[1])
+        assert (said["format"], said["image"]) == ("other", None)
         assert server.ask("PUT", "/files/empty", b"")[0] == 200
         assert server.ask("GET", "/files/empty")[:2] == (200, b"")
 
