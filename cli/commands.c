@@ -15,6 +15,7 @@ extern const struct command command_flash_boot;
 extern const struct command command_flash_confirm;
 extern const struct command command_flash_update;
 extern const struct command command_flash_extract;
+extern const struct command command_doctor;
 extern const struct command command_scan;
 extern const struct command command_update;
 extern const struct command command_hosted_version;
@@ -33,6 +34,7 @@ extern const struct command command_fleet;
 /* In the order of the overview, a row a command. Commands of one group stand together. */
 /* clang-format off */
 const struct command *const commands[] = {
+    &command_doctor,
     &command_scan,
     &command_update,
     &command_image_info,

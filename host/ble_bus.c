@@ -19,8 +19,9 @@
 #define BLUEZ "org.bluez.Error."
 
 #define NO_DAEMON                                                                                  \
-    "the Bluetooth service (bluetoothd) is not running: install the package bluez, or start it: "  \
-    "sudo systemctl start bluetooth"
+    "the Bluetooth service (bluetoothd) is not running: sudo systemctl start bluetooth (without "  \
+    "an "                                                                                          \
+    "adapter it does not start; if it is not there: sudo apt install bluez)"
 #define NOT_ALLOWED                                                                                \
     "this user may not use Bluetooth: sudo usermod -aG bluetooth $USER, then log in again"
 #define REFUSED_PAIRING "pairing was refused; a device that wants a code: pair it with bluetoothctl"
@@ -35,6 +36,7 @@ static const struct {
     {DBUS "ServiceUnknown", NULL, OTTER_ERR_UNSUPPORTED, NO_DAEMON},
     {DBUS "NameHasNoOwner", NULL, OTTER_ERR_UNSUPPORTED, NO_DAEMON},
     {DBUS "Spawn.", NULL, OTTER_ERR_UNSUPPORTED, NO_DAEMON},
+    {"org.freedesktop.systemd1.", NULL, OTTER_ERR_UNSUPPORTED, NO_DAEMON},
     {DBUS "AccessDenied", NULL, OTTER_ERR_POLICY, NOT_ALLOWED},
     {DBUS "NoReply", NULL, OTTER_ERR_TIMEOUT, "no answer in time"},
     {DBUS "Timeout", NULL, OTTER_ERR_TIMEOUT, "no answer in time"},

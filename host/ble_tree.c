@@ -111,6 +111,12 @@ static void take_advertised(struct otter_ble_object *o, const char *text)
                   otter_gatt_uuid_equal(&uuid, &field);
 }
 
+static void take_role(struct otter_ble_object *o, const char *role)
+{
+    o->central |= strcmp(role, "central") == 0;
+    o->peripheral |= strcmp(role, "peripheral") == 0;
+}
+
 static int take_list(sd_bus_message *m, struct otter_ble_object *o,
                      void (*take)(struct otter_ble_object *o, const char *text))
 {
@@ -163,6 +169,11 @@ static int take_property(sd_bus_message *m, struct otter_ble_object *o, const ch
     }
     if (IS("Powered")) {
         return take_bool(m, &o->powered);
+    }
+    if (IS("Roles")) {
+        o->central = false;
+        o->peripheral = false;
+        return take_list(m, o, take_role);
     }
     if (IS("Connected")) {
         return take_bool(m, &o->connected);
@@ -244,7 +255,8 @@ static struct otter_ble_object *add(struct otter_ble_tree *tree, const char *pat
     }
     tree->objects = objects;
     struct otter_ble_object *o = &objects[tree->count++];
-    *o = (struct otter_ble_object){.kind = (enum otter_ble_kind)kind};
+    *o = (struct otter_ble_object){
+        .kind = (enum otter_ble_kind)kind, .central = true, .peripheral = true};
     snprintf(o->path, sizeof(o->path), "%s", path);
     return o;
 }

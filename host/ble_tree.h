@@ -25,6 +25,8 @@ struct otter_ble_object {
     char name[64];
     /* adapter */
     bool powered;
+    bool central;    /* has Low Energy; true also where bluetoothd does not say */
+    bool peripheral; /* can advertise; the same */
     /* device */
     bool connected;
     bool resolved; /* its services are known */
