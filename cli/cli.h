@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "host/completion.h"
 #include "otter/err.h"
 
 enum exit_code {
@@ -23,13 +24,6 @@ enum exit_code {
 };
 
 #define OPTIONS_MAX 16
-
-struct option_spec {
-    const char *name; /* long name without dashes */
-    char letter;      /* short name, or 0 */
-    const char *arg;  /* "FILE", or NULL for a switch; "a|b|c" lists all values there are */
-    const char *help; /* one line, what it does and its default */
-};
 
 /* One run of a command. */
 struct call {

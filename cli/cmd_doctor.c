@@ -90,7 +90,7 @@ static int run_doctor(struct call *call)
 const struct command command_doctor = {
     .name = "doctor",
     .args = "[AREA]",
-    .brief = "check what this machine lacks for updates, and say what to do",
+    .brief = "say what this machine lacks for updates",
     .about =
         "Checks Bluetooth (the service, this user's permission, adapters), serial ports, what\n"
         "servers are trusted by, and where virtual devices are looked for. Changes nothing.\n"

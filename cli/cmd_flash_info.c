@@ -302,7 +302,7 @@ static int run(struct call *call)
 const struct command command_flash_info = {
     .name = "flash info",
     .args = "FILE",
-    .brief = "show a flash: table, otadata, slots, what boots and why",
+    .brief = "show a flash: slots, what boots and why",
     .about =
         "Shows what is in a flash image file, such as a dump of a board made by\n"
         "\"esptool read_flash 0 ALL FILE\": partition table, both otadata copies, the images\n"

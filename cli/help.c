@@ -7,6 +7,15 @@
 #include "otter/image.h"
 #include "output.h"
 
+#define COLUMNS 80
+#define COMMANDS_MAX 64u
+
+static const struct option_spec top[] = {
+    {"version", 'V', NULL, "print the version"},
+    {"help", 'h', NULL, "list the commands"},
+    {NULL, 0, NULL, NULL},
+};
+
 static const struct option_spec common[] = {
     {"json", 0, NULL, "print one JSON object"},
     {"help", 'h', NULL, "show this help"},
@@ -45,24 +54,87 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* Words from column on, the next lines from indent on. */
+static size_t fill(FILE *f, const char *text, size_t len, size_t column, size_t indent)
+{
+    for (const char *end = text + len; text < end;) {
+        size_t word = strcspn(text, " \n");
+        word = word < (size_t)(end - text) ? word : (size_t)(end - text);
+        if (column > indent && column + 1 + word > COLUMNS) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', f);
+            column++;
+        }
+        fprintf(f, "%.*s", (int)word, text);
+        column += word;
+        text += word;
+        text += text < end;
+    }
+    return column;
+}
+
+/* Lines that begin with a space stay as they are, the others are paragraphs to fill. */
+static void paragraphs(FILE *f, const char *text)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        if (*text == ' ') {
+            fprintf(f, "%s%.*s\n", column ? "\n" : "", (int)len, text);
+            column = 0;
+        } else {
+            column = fill(f, text, len, column, 0);
+        }
+        text += len + (text[len] == '\n');
+    }
+    fputs(column ? "\n" : "", f);
+}
+
 static void list_line(FILE *f, const struct command *c)
 {
     fprintf(f, "  otter %-16s  %s\n", c->name, c->brief);
+}
+
+/* "otter image COMMAND    info, verify ..." */
+static void group_line(FILE *f, const struct command *const *c)
+{
+    char left[48];
+    char group[33];
+    snprintf(group, sizeof group, "%.*s", (int)first_word((*c)->name), (*c)->name);
+    snprintf(left, sizeof left, "%s COMMAND", group);
+    size_t column = (size_t)fprintf(f, "  otter %-16s  ", left);
+    size_t indent = column;
+    for (; *c && in_group(*c, group); c++) {
+        char word[40];
+        snprintf(word, sizeof word, "%s%s", (*c)->name + strlen(group) + 1,
+                 c[1] && in_group(c[1], group) ? "," : "");
+        column = fill(f, word, strlen(word), column, indent);
+    }
+    fputc('\n', f);
 }
 
 void help_overview(FILE *f)
 {
     fputs("otter: over-the-air firmware updates for ESP32\n\n", f);
     for (const struct command *const *c = commands; *c; c++) {
-        list_line(f, *c);
+        size_t len = first_word((*c)->name);
+        bool again = c > commands && strncmp(c[-1]->name, (*c)->name, len + 1) == 0;
+        if ((*c)->name[len] != ' ') {
+            list_line(f, *c);
+        } else if (!again) {
+            group_line(f, c);
+        }
     }
     fputs("\n"
-          "  otter help COMMAND     how a command is used\n"
-          "  otter completion bash  completion for your shell: source it from ~/.bashrc\n"
-          "  otter --version        the version of this program\n"
+          "  otter help COMMAND      how a command is used\n"
+          "  otter completion SHELL  completion for bash, zsh or fish\n"
+          "  otter --version         the version of this program\n"
           "\n"
-          "Every command takes --json. Exit codes: 0 ok, 1 failure, 2 usage, 3 image or flash\n"
-          "invalid, 4 refused, 5 link failed, 6 not back or rolled back. The manual: man otter.\n",
+          "Every command takes --json. Exit codes: 0 ok, 1 failure, 2 usage, 3 image or\n"
+          "flash invalid, 4 refused, 5 link failed, 6 not back or rolled back.\n"
+          "The manual: man otter.\n",
           f);
 }
 
@@ -76,27 +148,59 @@ void help_group(FILE *f, const char *group)
     fprintf(f, "\nHow one is used: otter help %s COMMAND\n", group);
 }
 
-static void help_options(FILE *f, const struct option_spec *option)
+/* "-o, --output FILE"; returns its length. */
+static size_t option_left(char left[64], const struct option_spec *option)
 {
-    for (; option && option->name; option++) {
-        char left[64];
-        char letter[8] = "   ";
-        if (option->letter) {
-            snprintf(letter, sizeof letter, "-%c,", option->letter);
+    char letter[8] = "   ";
+    if (option->letter) {
+        snprintf(letter, sizeof letter, "-%c,", option->letter);
+    }
+    snprintf(left, 64, "%s --%s%s%s", letter, option->name, option->arg ? " " : "",
+             option->arg ? option->arg : "");
+    return strlen(left);
+}
+
+static size_t widest(const struct option_spec *option, bool all)
+{
+    size_t width = 0;
+    for (char left[64]; option && option->name; option++) {
+        size_t len = all || !option->rare ? option_left(left, option) : 0;
+        width = len > width ? len : width;
+    }
+    return width;
+}
+
+static void help_options(FILE *f, const struct option_spec *option, size_t width, bool all)
+{
+    for (char left[64]; option && option->name; option++) {
+        if (all || !option->rare) {
+            option_left(left, option);
+            fprintf(f, "  %-*s  ", (int)width, left);
+            fill(f, option->help, strlen(option->help), width + 4, width + 4);
+            fputc('\n', f);
         }
-        snprintf(left, sizeof left, "%s --%s%s%s", letter, option->name, option->arg ? " " : "",
-                 option->arg ? option->arg : "");
-        fprintf(f, "  %-32s  %s\n", left, option->help);
     }
 }
 
-void help_command(FILE *f, const struct command *c)
+void help_command(FILE *f, const struct command *c, bool all)
 {
-    fprintf(f, "Usage: otter %s [OPTION...]%s%s\n\n%s\n", c->name, *c->args ? " " : "", c->args,
-            c->about);
-    help_options(f, c->options);
-    help_options(f, common);
-    fprintf(f, "\nMore: man otter-%.*s\n", (int)first_word(c->name), c->name);
+    size_t width = widest(c->options, all);
+    bool more = false;
+    for (const struct option_spec *o = c->options; o && o->name; o++) {
+        more = more || o->rare;
+    }
+    width = width < 14 ? 14 : width;
+    fprintf(f, "Usage: otter %s [OPTION...]%s%s\n\n", c->name, *c->args ? " " : "", c->args);
+    paragraphs(f, c->about);
+    fputc('\n', f);
+    help_options(f, c->options, width, all);
+    help_options(f, common, width, all);
+    if (more && !all) {
+        fprintf(f, "\nAll options: otter help --all %s, and ", c->name);
+    } else {
+        fputs("\nMore: ", f);
+    }
+    fprintf(f, "man otter-%.*s\n", (int)first_word(c->name), c->name);
 }
 
 /* How many letters must change, come or go to make one word of the other. */
@@ -160,6 +264,7 @@ const char *suggest_command(const char *group, const char *typed)
     }
     if (!group) {
         consider(&n, "help", 4);
+        consider(&n, "completion", 10);
     }
     return found(&n);
 }
@@ -176,79 +281,27 @@ const char *suggest_option(const struct command *command, const char *typed)
     return found(&n);
 }
 
-/* The words after "otter", or after a group: each once. */
-static void completion_words(const char *group)
+/* "esp32|esp32s2|...", as CHIP takes them. */
+static void join_chips(char *chips, size_t size)
 {
-    const char *last = "";
-    for (const struct command *const *c = commands; *c; c++) {
-        size_t first = first_word((*c)->name);
-        if (group) {
-            if (in_group(*c, group)) {
-                printf(" %s", (*c)->name + first + 1);
-            }
-        } else if (strncmp(last, (*c)->name, first + 1) != 0) {
-            printf(" %.*s", (int)first, (*c)->name);
-            last = (*c)->name;
-        }
+    *chips = 0;
+    for (size_t i = 0; otter_chip_at(i); i++) {
+        size_t used = strlen(chips);
+        snprintf(chips + used, size - used, "%s%s", i ? "|" : "", otter_chip_at(i)->name);
     }
 }
 
-static void completion_values(const struct option_spec *o)
+bool completion(const char *shell)
 {
-    if (strcmp(o->arg, "CHIP") == 0) {
-        for (size_t i = 0; otter_chip_at(i); i++) {
-            printf(" %s", otter_chip_at(i)->name);
-        }
-        return;
+    struct completion_command list[COMMANDS_MAX + 1] = {0};
+    char chips[256];
+    size_t count = 0;
+    for (const struct command *const *c = commands; *c && count < COMMANDS_MAX; c++) {
+        list[count++] = (struct completion_command){(*c)->name, (*c)->brief, (*c)->options};
     }
-    for (const char *s = o->arg; *s; s++) {
-        putchar(*s == '|' ? ' ' : *s);
-    }
-}
-
-static void completion_command(const struct command *c)
-{
-    for (const struct option_spec *o = c->options; o && o->name; o++) {
-        if (o->arg && (strchr(o->arg, '|') || strcmp(o->arg, "CHIP") == 0)) {
-            printf("    '%s --%s') words='", c->name, o->name);
-            completion_values(o);
-            printf("' ;;\n");
-        }
-    }
-    printf("    '%s '*) [[ $cur == -* ]] && words='", c->name);
-    for (const struct option_spec *o = c->options; o && o->name; o++) {
-        printf("--%s ", o->name);
-    }
-    printf("--json --help' ;;\n");
-}
-
-void completion_bash(void)
-{
-    puts("# bash completion for otter, made by: otter completion bash");
-    puts("_otter()\n{\n"
-         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-         "    local command=${COMP_WORDS[1]} words=''\n"
-         "    COMPREPLY=()");
-    printf("    if ((COMP_CWORD == 1)); then\n        words='");
-    completion_words(NULL);
-    puts(" help completion --help --version'\n        command=''\n    fi\n    case $command in");
-    for (const struct command *const *c = commands; *c; c++) {
-        size_t len = first_word((*c)->name);
-        bool again = c > commands && strncmp(c[-1]->name, (*c)->name, len + 1) == 0;
-        if ((*c)->name[len] == ' ' && !again) {
-            char group[33];
-            snprintf(group, sizeof group, "%.*s", (int)len, (*c)->name);
-            printf("    %s) if ((COMP_CWORD == 2)); then words='", group);
-            completion_words(group);
-            puts("'; else command+=\" ${COMP_WORDS[2]}\"; fi ;;");
-        }
-    }
-    puts("    esac\n    case \"$command $prev\" in");
-    for (const struct command *const *c = commands; *c; c++) {
-        completion_command(*c);
-    }
-    puts("    esac\n"
-         "    [[ $words ]] && mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
-         "}\n"
-         "complete -o bashdefault -o default -F _otter otter");
+    list[count++] = (struct completion_command){"help", "how a command is used", NULL};
+    list[count++] = (struct completion_command){"completion", "completion for your shell", NULL};
+    join_chips(chips, sizeof chips);
+    const struct completion all = {"otter", list, top, common, chips};
+    return completion_print(&all, shell);
 }

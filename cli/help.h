@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Help, suggestions and completion, all made from the table of commands. */
+/* Help, suggestions and completion, all made from the table of commands. What is printed fits a
+ * screen of 24 lines of 80 columns. */
 #ifndef OTTER_CLI_HELP_H
 #define OTTER_CLI_HELP_H
 
@@ -8,10 +9,12 @@
 #include "cli.h"
 
 void help_overview(FILE *f);
-void help_command(FILE *f, const struct command *command);
+/* all: also the options that are rarely needed. */
+void help_command(FILE *f, const struct command *command, bool all);
 /* The commands whose name begins with this word: "image". */
 void help_group(FILE *f, const char *group);
-void completion_bash(void);
+/* False: there is no such shell. */
+bool completion(const char *shell);
 
 /* The command with this name ("image info"), or NULL. */
 const struct command *command_find(const char *name);

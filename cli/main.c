@@ -166,7 +166,7 @@ static int read_options(struct call *call, int argc, char **argv)
         if (got == OPTION_JSON) {
             call->json = call->json ? call->json : json_object();
         } else if (got == OPTION_HELP || got == 'h') {
-            help_command(stdout, call->command);
+            help_command(stdout, call->command, false);
             return EXIT_OK;
         } else if (got == '?' || got == ':') {
             return bad_option(call->command, got, argv);
@@ -254,11 +254,14 @@ static const struct command *command_of(int count, char **words, int *used)
 static int help(int count, char **words)
 {
     int used;
+    bool all = count > 1 && strcmp(words[0], "--all") == 0;
+    count -= all;
+    words += all;
     const struct command *command = command_of(count, words, &used);
     if (count == 0) {
         help_overview(stdout);
     } else if (command) {
-        help_command(stdout, command);
+        help_command(stdout, command, all);
     } else if (group_exists(words[0]) && count == 1) {
         help_group(stdout, words[0]);
     } else {
@@ -268,12 +271,12 @@ static int help(int count, char **words)
     return EXIT_OK;
 }
 
-static int completion(int count, char **words)
+static int print_completion(int count, char **words)
 {
-    if (count != 1 || strcmp(words[0], "bash") != 0) {
-        return fail(NULL, EXIT_USAGE, "completion is there for bash: otter completion bash");
+    if (count != 1 || !completion(words[0])) {
+        return fail(NULL, EXIT_USAGE,
+                    "completion is there for bash, zsh and fish: otter completion bash");
     }
-    completion_bash();
     return EXIT_OK;
 }
 
@@ -295,7 +298,7 @@ static int dispatch(int argc, char **argv)
         return help(argc - 2, argv + 2);
     }
     if (strcmp(word, "completion") == 0) {
-        return completion(argc - 2, argv + 2);
+        return print_completion(argc - 2, argv + 2);
     }
     int used;
     const struct command *command = command_of(argc - 1, argv + 1, &used);

@@ -270,7 +270,7 @@ static void att_destroy(void *transport)
 const struct transport_type att_transport = {
     .option = "att",
     .argument = "PATH",
-    .help = "offer Bluetooth's GATT services over a Unix socket at PATH",
+    .help = "GATT services over a Unix socket",
     .create = att_create,
     .up = att_up,
     .fds = att_fds,

@@ -260,7 +260,7 @@ static void destroy(void *transport)
 const struct transport_type ble_transport = {
     .option = "ble",
     .argument = "ADAPTER",
-    .help = "offer the GATT services over Bluetooth: hci0, or any",
+    .help = "GATT services over Bluetooth: hci0, or any",
     .create = create,
     .up = up,
     .fds = fds,

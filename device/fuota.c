@@ -347,7 +347,7 @@ static uint32_t fuota_run(void *transport, const struct pollfd *fds, size_t coun
 const struct transport_type fuota_transport = {
     .option = "fuota",
     .argument = "URL",
-    .help = "asks the update server at URL (https://server:8443) and pulls what it offers",
+    .help = "pull updates from the server https://NAME:PORT",
     .create = fuota_create,
     .up = fuota_up,
     .fds = fuota_fds,

@@ -259,7 +259,7 @@ static uint32_t hosted_run(void *transport, const struct pollfd *fds, size_t cou
 const struct transport_type hosted_transport = {
     .option = "hosted",
     .argument = "PATH",
-    .help = "ESP-Hosted on a pseudo-terminal, PATH links to it; unix:PATH: on a Unix socket",
+    .help = "ESP-Hosted on a pseudo-terminal, or unix:PATH",
     .create = hosted_create,
     .up = hosted_up,
     .fds = hosted_fds,

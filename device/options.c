@@ -10,6 +10,7 @@
 
 #include "device/gatt.h"
 #include "device/transport.h"
+#include "host/completion.h"
 
 enum { EXIT_USAGE = 2, FIRST = 256, TRANSPORT = 512 };
 
@@ -17,9 +18,9 @@ struct row;
 typedef void take_function(const struct row *row, struct device_options *options,
                            const char *value);
 
-static take_function take_help, take_version, take_flag, take_text, take_texts, take_u8, take_u16,
-    take_u32, take_int, take_time, take_self_test, take_speed, take_services, take_legacy,
-    take_chip;
+static take_function take_help, take_help_all, take_completion, take_version, take_flag, take_text,
+    take_texts, take_u8, take_u16, take_u32, take_int, take_time, take_self_test, take_speed,
+    take_services, take_legacy, take_chip;
 
 /* An option. What take does with its value, it finds in the fields after it. */
 struct row {
@@ -30,6 +31,7 @@ struct row {
     size_t field; /* of struct device_options */
     uint32_t min, max;
     size_t count; /* the field that counts how often it was given */
+    bool brief;   /* in the short help */
 };
 
 #define HOUR 3600000u
@@ -39,31 +41,31 @@ struct row {
 
 /* clang-format off */
 static const struct row rows[] = {
-    {"flash", "FILE", "the flash image to run (needed)", take_text, AT(flash_path)},
-    {"create", NULL, "make FILE when it is not there: 4 MB, a small image in it", take_flag, AT(create)},
-    {"name", "NAME", "the device's name, also before each line of the log", take_text, AT(name)},
-    {"chip", "NAME", "the chip; default: that of the image that boots first", take_chip},
+    {"flash", "FILE", "the flash image to run (needed)", take_text, AT(flash_path), .brief = true},
+    {"create", NULL, "make FILE if it is not there: 4 MB with an image", take_flag, AT(create), .brief = true},
+    {"name", "NAME", "the device's name, also in front of its log", take_text, AT(name), .brief = true},
+    {"chip", "CHIP", "the chip; default: that of the image that boots first", take_chip},
     {"project", "NAME", "with --create: project of the image (demo)", take_text, AT(project)},
     {"app-version", "TEXT", "with --create: version of the image (1.0.0)", take_text, AT(version)},
-    {"self-test", "WORD", "what the self-test of a new image does: pass, fail, crash or hang (pass)",
-     take_self_test},
+    {"self-test", "pass|fail|crash|hang", "what a new image does on trial (pass)",
+     take_self_test, .brief = true},
     {"self-test-time", "MS", "how long it takes (0)", take_u32, AT(self_test_ms), RANGE(0, HOUR)},
     {"self-test-timeout", "MS", "when one that hangs is reset (5000)", take_u32, AT(watchdog_ms), RANGE(0, HOUR)},
     {"restart-delay", "MS", "from the last answer to the restart (500; hosted: 5000)", take_u32,
      AT(restart_ms), RANGE(1, HOUR)},
     {"silence", "MS", "hosted: gives an update up after this (120000)", take_u32, AT(silence_ms), RANGE(1, DAY)},
-    {"once", NULL, "end after one update: 0 confirmed, 6 rolled back", take_flag, AT(once)},
+    {"once", NULL, "end after one update: 0 confirmed, 6 rolled back", take_flag, AT(once), .brief = true},
     {"ready-fd", "N", "write a line to descriptor N when services are offered", take_int, AT(ready_fd),
      RANGE(0, 65535)},
-    {"flash-speed", "WORD", "full, or real: as slow as flash on a board (full)", take_speed},
+    {"flash-speed", "full|real", "real: as slow as flash on a board (full)", take_speed},
     {"link-rate", "BYTES", "bytes a second a GATT link carries (no limit)", take_u32, AT(link_rate),
      RANGE(1000, 1000000000)},
     {"mtu", "N", "ATT MTU offered, 23 to 517 (517)", take_u16, AT(mtu), RANGE(OTTER_GATT_MTU_MIN, OTTER_GATT_MTU_MAX)},
     {"window", "N", "espble: sectors in flight, 1 to 16 (4)", take_u8, AT(window), RANGE(1, DEVICE_GATT_WINDOW_MAX)},
-    {"not-older", NULL, "refuse images of an older version", take_flag, AT(not_older)},
-    {"require-signature", NULL, "refuse images that no --trust key signed", take_flag, AT(require_signature)},
-    {"trust", "FILE", "a key whose signatures count; can be given three times", take_texts, AT(trust),
-     .max = DEVICE_TRUST_MAX, .count = offsetof(struct device_options, trust_count)},
+    {"not-older", NULL, "refuse images of an older version", take_flag, AT(not_older), .brief = true},
+    {"require-signature", NULL, "refuse images that no --trust key signed", take_flag, AT(require_signature), .brief = true},
+    {"trust", "FILE", "a key whose signatures count; up to three", take_texts, AT(trust),
+     .max = DEVICE_TRUST_MAX, .count = offsetof(struct device_options, trust_count), .brief = true},
     {"require-encryption", NULL, "refuse images not encrypted for --key", take_flag, AT(require_encryption)},
     {"key", "FILE", "the device's private key for encrypted images", take_text, AT(key)},
     {"services", "LIST", "espble,gattota or one of them (both)", take_services},
@@ -71,35 +73,44 @@ static const struct row rows[] = {
     {"legacy", "LIST", "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
      "no-identity, no-device-info", take_legacy},
     {"device-id", "TEXT", "fuota: the device's id on the server (its name)", take_text, AT(device_id)},
-    {"poll", "TIME", "fuota: from one check to the next: 500ms, 5s, 10m, 1h (1h)", take_time, AT(poll_ms)},
+    {"poll", "TIME", "fuota: between checks: 500ms, 5s, 10m, 1h (1h)", take_time, AT(poll_ms), .brief = true},
     {"backoff", "TIME", "fuota: after a failure, doubled after each more (5s)", take_time, AT(backoff_ms)},
     {"cacert", "FILE", "fuota: trust the roots in FILE, no others; can be repeated", take_texts, AT(cacert),
      .max = DEVICE_ROOTS_MAX, .count = offsetof(struct device_options, cacert_count)},
-    {"login", "FILE", "fuota: credentials, NAME:PASSWORD (environment: OTTER_LOGIN)", take_text, AT(login)},
+    {"login", "FILE", "fuota: credentials, NAME:PASSWORD ($OTTER_LOGIN)", take_text, AT(login), .brief = true},
+    {"completion", "bash|zsh|fish", "print a completion script", take_completion},
     {"version", NULL, "print the version", take_version},
-    {"help", NULL, "print this", take_help},
+    {"help-all", NULL, "every option there is", take_help_all, .brief = true},
+    {"help", NULL, "print this", take_help, .brief = true},
 };
 /* clang-format on */
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static void print_help(void)
+static void print_option(const char *name, const char *argument, const char *help)
+{
+    char left[64];
+
+    snprintf(left, sizeof(left), "--%s %s", name, argument != NULL ? argument : "");
+    printf("  %-27s  %s\n", left, help);
+}
+
+static void print_help(bool all)
 {
     const struct transport_type *type;
 
-    puts("Usage: otter-device --flash FILE (--att PATH | --ble ADAPTER | --hosted PATH | --fuota "
-         "URL) [OPTION]...\n"
-         "A virtual ESP32 that takes firmware updates.\n");
+    puts("Usage: otter-device --flash FILE [OPTION]...\n"
+         "A virtual ESP32 that takes firmware updates, in one or several of these ways:\n");
     for (size_t i = 0; (type = transport_type_at(i)) != NULL; i++) {
-        printf("  --%s %-*s %s\n", type->option, (int)(20 - strlen(type->option)), type->argument,
-               type->help);
+        print_option(type->option, type->argument, type->help);
     }
+    puts("");
     for (size_t i = 0; i < ROWS; i++) {
-        const char *argument = rows[i].argument != NULL ? rows[i].argument : "";
-
-        printf("  --%s %-*s %s\n", rows[i].name, (int)(20 - strlen(rows[i].name)), argument,
-               rows[i].help);
+        if (all || rows[i].brief) {
+            print_option(rows[i].name, rows[i].argument, rows[i].help);
+        }
     }
+    puts("\nThe manual: man otter-device");
 }
 
 _Noreturn __attribute__((format(printf, 1, 2))) static void usage(const char *format, ...)
@@ -179,7 +190,46 @@ static void *field_of(const struct row *row, struct device_options *options)
 
 static void take_help(const struct row *row, struct device_options *options, const char *value)
 {
-    print_help();
+    print_help(false);
+    exit(0);
+}
+
+static void take_help_all(const struct row *row, struct device_options *options, const char *value)
+{
+    print_help(true);
+    exit(0);
+}
+
+/* "ESP32|ESP32-S2|..." */
+static void join_chips(char *chips, size_t size)
+{
+    const struct otter_chip *chip;
+    size_t used = 0;
+
+    for (size_t i = 0; (chip = otter_chip_at(i)) != NULL && used < size; i++) {
+        used += (size_t)snprintf(chips + used, size - used, "%s%s", i > 0 ? "|" : "", chip->name);
+    }
+}
+
+static void take_completion(const struct row *row, struct device_options *options,
+                            const char *value)
+{
+    struct option_spec specs[ROWS + DEVICE_TRANSPORTS_MAX + 1] = {0};
+    const struct transport_type *type;
+    char chips[256] = "";
+    size_t count = 0;
+
+    for (size_t i = 0; (type = transport_type_at(i)) != NULL && i < DEVICE_TRANSPORTS_MAX; i++) {
+        specs[count++] = (struct option_spec){type->option, 0, type->argument, type->help};
+    }
+    for (size_t i = 0; i < ROWS; i++) {
+        specs[count++] = (struct option_spec){rows[i].name, 0, rows[i].argument, rows[i].help};
+    }
+    join_chips(chips, sizeof(chips));
+    if (!completion_print(
+            &(struct completion){.program = "otter-device", .top = specs, .chips = chips}, value)) {
+        usage("--completion takes bash, zsh or fish, not \"%s\"", value);
+    }
     exit(0);
 }
 

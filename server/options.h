@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line and the environment of otterd. */
+/* The command line, the configuration file and the environment of otterd. */
 #ifndef OTTERD_OPTIONS_H
 #define OTTERD_OPTIONS_H
 
@@ -10,13 +10,16 @@
 
 #define LISTEN_MAX 8
 #define OPTION_PATH_MAX 1024
+#define SETTINGS_MAX 65536u
 
 struct options {
     const char *command; /* NULL: serve */
     char **arguments;    /* of the command, NULL at the end */
 
-    const char *dir;  /* configuration: certificate, key, users */
-    const char *data; /* database and files */
+    const char *dir;    /* configuration: certificate, key, users, otterd.conf */
+    const char *config; /* the file of settings; NULL: otterd.conf in dir, if there */
+    char *settings;     /* its text, which other fields point into */
+    const char *data;   /* database and files */
     const char *cert;
     const char *key;
     const char *users; /* file; NULL: none */
@@ -60,5 +63,4 @@ struct options {
 
 /* Returns -1 to go on, or the exit code: 0 after --help and the like, 2 after a usage error. */
 int options_parse(struct options *options, int argc, char **argv);
-void options_help(void);
 #endif
