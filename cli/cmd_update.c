@@ -75,7 +75,7 @@ static bool read_numbers(struct call *call, struct otter_target_options *o)
 
     if (!option_number(call, PACKET_SIZE, OTTER_GATT_VALUE_MAX, &packet) ||
         !option_number(call, MTU, OTTER_GATT_MTU_MAX, &mtu) ||
-        !option_number(call, WINDOW, 64, &window) || !option_number(call, RETRIES, 255, &retries) ||
+        !option_number(call, WINDOW, 64, &window) || !option_number(call, RETRIES, 254, &retries) ||
         !option_number(call, TIMEOUT, 86400, &wait) || !option_number(call, WAIT, 86400, &answer) ||
         !option_number(call, BEGIN_TIMEOUT, 86400, &begin)) {
         return false;
@@ -88,14 +88,11 @@ static bool read_numbers(struct call *call, struct otter_target_options *o)
         fail(call, EXIT_USAGE, "--packet-size is %u at least", OTTER_GATT_MTU_MIN - 3);
         return false;
     }
-    if (call->option[RETRIES] != NULL && retries == 0) {
-        fail(call, EXIT_USAGE, "--retries is 1 at least");
-        return false;
-    }
     o->packet_size = (uint16_t)packet;
     o->mtu = (uint16_t)mtu;
     o->window = (uint16_t)window;
     o->retries = (uint16_t)retries;
+    o->no_retries = call->option[RETRIES] != NULL && retries == 0;
     o->wait_ms = (uint32_t)wait * 1000u;
     o->timeout_ms = (uint32_t)answer * 1000u;
     o->begin_ms = (uint32_t)begin * 1000u;

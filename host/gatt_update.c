@@ -335,7 +335,9 @@ static bool send_image(struct otter_gatt_update *u)
         .packet = options->packet_size,
         .data_props = u->props[u->protocol->firmware],
         .window = (uint8_t)(options->window < UINT8_MAX ? options->window : UINT8_MAX),
-        .retries = (uint8_t)(options->retries < UINT8_MAX ? options->retries : UINT8_MAX),
+        .retries = options->no_retries                        ? OTTER_GATT_NO_RETRIES
+                   : options->retries < OTTER_GATT_NO_RETRIES ? (uint8_t)options->retries
+                                                              : OTTER_GATT_NO_RETRIES - 1u,
         .requests = options->response,
     };
     struct otter_source source = {.read = source_read, .ctx = u, .length = (uint32_t)u->len};

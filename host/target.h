@@ -69,6 +69,7 @@ struct otter_target_options {
     uint16_t mtu;            /* ATT MTU to ask for; 0: 517 */
     uint16_t window;         /* espble: sectors in flight at most; 0: what the device allows */
     uint16_t retries;        /* times a sector or request is sent again; 0: the default */
+    bool no_retries;         /* nothing is sent again */
     const char *protocol;    /* "espble", "gattota"; NULL: the better of what the device offers */
     uint32_t timeout_ms;     /* for an answer of the device; 0: the protocol's own */
     uint32_t wait_ms;        /* for coming back and confirming; 0: 60 s */

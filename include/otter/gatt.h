@@ -206,6 +206,8 @@ struct otter_gatt_updater {
     const struct otter_gatt_status *status;
 };
 
+#define OTTER_GATT_NO_RETRIES 0xFFu
+
 /* What both host halves are told. 0 in a field: the default. */
 struct otter_gatt_host_config {
     struct otter_gatt_client client;
@@ -214,7 +216,8 @@ struct otter_gatt_host_config {
     uint8_t data_props; /* properties of the characteristic that takes firmware */
     uint8_t window;     /* espble: sectors in flight at most; default what the device offers.
                            gattota: every how many packets one is a request; default 16 */
-    uint8_t retries;    /* espble: of a sector; gattota: of the whole; default 5 and 2 */
+    uint8_t retries;    /* espble: of a sector; gattota: of the whole; default 5 and 2;
+                           OTTER_GATT_NO_RETRIES: none */
     bool requests;      /* send every packet as a write request */
 };
 

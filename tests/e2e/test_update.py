@@ -27,6 +27,7 @@ def test_B10_updates_at_every_mtu(device, image, protocol, mtu):
 @pytest.mark.parametrize("args", [
     ["--response"], ["--window", "1"], ["--packet-size", "20"], ["--packet-size", "463"],
     ["--mtu", "23"], ["--crc-init", "ffff"], ["--response", "--mtu", "23"], ["--retries", "1"],
+    ["--retries", "0"],
     ["--protocol", "gattota", "--response"], ["--protocol", "gattota", "--packet-size", "100"],
     ["--protocol", "gattota", "--window", "1"],
 ], ids=" ".join)

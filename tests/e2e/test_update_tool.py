@@ -108,7 +108,7 @@ def test_without_a_terminal_it_asks_nothing():
 
 
 def test_usage_errors():
-    for args in (["--mtu", "22"], ["--packet-size", "3"], ["--retries", "0"],
+    for args in (["--mtu", "22"], ["--packet-size", "3"], ["--retries", "255"],
                  ["--crc-init", "1234"], ["--protocol", "smoke"], ["--window", "many"]):
         otter("update", *args, "att:/x", "x.bin", check=2)
     for path in ("/nowhere.bin", "/"):

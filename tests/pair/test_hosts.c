@@ -372,6 +372,10 @@ static void B12_a_sector_is_never_answered(void **state)
     w.espble_host_config.gatt.retries = 2;
     assert_int_equal(update(), OTTER_ERR_TIMEOUT);
     assert_int_equal(pair_status(&w)->resent, 2);
+
+    w.espble_host_config.gatt.retries = OTTER_GATT_NO_RETRIES;
+    assert_int_equal(update(), OTTER_ERR_TIMEOUT);
+    assert_int_equal(pair_status(&w)->resent, 0);
 }
 
 static void B12_stop_is_never_answered(void **state)

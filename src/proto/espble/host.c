@@ -497,6 +497,8 @@ otter_err otter_espble_host_init(struct otter_espble_host *host,
     host->sectors = sectors;
     if (config->gatt.retries == 0) {
         host->config.gatt.retries = RETRIES;
+    } else if (config->gatt.retries == OTTER_GATT_NO_RETRIES) {
+        host->config.gatt.retries = 0;
     }
     if (config->gatt.packet > 0 && limit < packet) {
         packet = limit;

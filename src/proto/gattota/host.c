@@ -301,6 +301,8 @@ otter_err otter_gattota_host_init(struct otter_gattota_host *host,
     host->config = *config;
     if (config->gatt.retries == 0) {
         host->config.gatt.retries = RETRIES;
+    } else if (config->gatt.retries == OTTER_GATT_NO_RETRIES) {
+        host->config.gatt.retries = 0;
     }
     if (config->gatt.window == 0) {
         host->config.gatt.window = BARRIER;
