@@ -199,6 +199,8 @@ const char *otter_att_error_text(uint8_t error)
         return "CCCD Improperly Configured";
     case OTTER_ATT_INSUFFICIENT_RESOURCES:
         return "Insufficient Resources";
+    case OTTER_ATT_IN_PROGRESS:
+        return "Procedure Already in Progress";
     default:
         return error >= 0x80 && error <= 0x9F ? "Application Error" : "Error";
     }

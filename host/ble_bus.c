@@ -24,7 +24,9 @@
     "adapter it does not start; if it is not there: sudo apt install bluez)"
 #define NOT_ALLOWED                                                                                \
     "this user may not use Bluetooth: sudo usermod -aG bluetooth $USER, then log in again"
-#define REFUSED_PAIRING "pairing was refused; a device that wants a code: pair it with bluetoothctl"
+#define REFUSED_PAIRING                                                                            \
+    "pairing was refused; where a code is asked for, pair by hand: bluetoothctl pair ADDRESS"
+#define NOT_REACHED "no connection: the device is off, out of range, or connected to somebody else"
 
 /* The first row that fits. */
 static const struct {
@@ -55,6 +57,10 @@ static const struct {
     {BLUEZ "NotConnected", NULL, OTTER_ERR_LINK, "the connection is lost"},
     {BLUEZ "Failed", "Not connected", OTTER_ERR_LINK, "the connection is lost"},
     {BLUEZ "Failed", "ATT error", OTTER_ERR_REFUSED, NULL},
+    {BLUEZ "Failed", "le-connection-", OTTER_ERR_LINK, NOT_REACHED},
+    {BLUEZ "Failed", "br-connection-", OTTER_ERR_LINK, NOT_REACHED},
+    {BLUEZ "ConnectionAttemptFailed", NULL, OTTER_ERR_LINK, NOT_REACHED},
+    {BLUEZ "DoesNotExist", NULL, OTTER_ERR_LINK, "the device is gone"},
     {BLUEZ "InvalidArguments", NULL, OTTER_ERR_REFUSED, NULL},
     {BLUEZ "InProgress", NULL, OTTER_ERR_BUSY, "bluetoothd is busy with this device"},
     {BLUEZ, NULL, OTTER_ERR_LINK, NULL},

@@ -8,59 +8,87 @@
 
 #define TRY_MS 200u /* between two tries to connect */
 
+#define NOT_REACHED "no connection: the device is off, out of range, or connected to somebody else"
+
 struct wanted {
     struct otter_ble_link *link;
     const char *device;
+    bool several;
 };
-
-static bool keep_device(struct otter_ble_link *link, const struct otter_ble_object *device)
-{
-    if (device == NULL) {
-        return false;
-    }
-    snprintf(link->device, sizeof(link->device), "%s", device->path);
-    return true;
-}
 
 static bool seen(void *ctx, const struct otter_ble_tree *tree)
 {
-    const struct wanted *wanted = ctx;
+    struct wanted *wanted = ctx;
+    struct otter_ble_link *link = wanted->link;
+    const struct otter_ble_object *device =
+        otter_ble_device(&link->bus, tree, link->adapter, wanted->device, &wanted->several);
 
-    return keep_device(wanted->link, otter_ble_device(tree, wanted->link->adapter, wanted->device));
+    if (device != NULL) {
+        snprintf(link->device, sizeof(link->device), "%s", device->path);
+    }
+    return device != NULL || wanted->several;
 }
 
-/* Fills adapter and device of link. */
-otter_err otter_ble_find(struct otter_ble_link *link, const struct otter_ble_address *address,
-                         uint32_t timeout_ms)
+/* What bluetoothd knows already: fills adapter, and device when it is among that. */
+static otter_err look(struct otter_ble_link *link, const char *adapter_name, struct wanted *wanted)
 {
-    struct wanted wanted = {link, address->device};
     struct otter_ble_tree tree;
-
     otter_err err = otter_ble_tree_load(&tree, &link->bus);
+
     if (err == OTTER_OK) {
-        const struct otter_ble_object *adapter =
-            otter_ble_adapter(&link->bus, &tree, address->adapter);
+        const struct otter_ble_object *adapter = otter_ble_adapter(&link->bus, &tree, adapter_name);
 
         if (adapter == NULL) {
             err = OTTER_ERR_STATE;
         } else {
             snprintf(link->adapter, sizeof(link->adapter), "%s", adapter->path);
-            keep_device(link, otter_ble_device(&tree, adapter->path, address->device));
+            (void)seen(wanted, &tree);
         }
     }
     otter_ble_tree_free(&tree);
-    if (err != OTTER_OK || link->device[0] != '\0') {
-        return err;
-    }
-    err = otter_ble_search(&link->bus, link->adapter, timeout_ms, seen, &wanted);
-    if (err == OTTER_ERR_TIMEOUT) {
-        snprintf(link->bus.why, sizeof(link->bus.why),
-                 "not heard: it is off, out of range, or connected to somebody else");
-    }
     return err;
 }
 
-/* The state of our device; false when bluetoothd does not know it any more. */
+otter_err otter_ble_find(struct otter_ble_link *link, const struct otter_ble_address *address,
+                         uint32_t timeout_ms)
+{
+    struct wanted wanted = {.link = link, .device = address->device};
+
+    otter_err err = look(link, address->adapter, &wanted);
+    if (err == OTTER_OK && link->forget && link->device[0] != '\0') {
+        err = otter_ble_remove(&link->bus, link->adapter, link->device);
+        link->device[0] = '\0';
+    }
+    if (err == OTTER_OK && link->device[0] == '\0' && !wanted.several) {
+        err = otter_ble_search(&link->bus, link->adapter, timeout_ms, seen, &wanted);
+        if (err == OTTER_ERR_TIMEOUT) {
+            snprintf(link->bus.why, sizeof(link->bus.why),
+                     "not heard within %u s: it is off, out of range, or connected to somebody "
+                     "else",
+                     timeout_ms / 1000);
+        }
+    }
+    return err == OTTER_OK && wanted.several ? OTTER_ERR_STATE : err;
+}
+
+void otter_ble_link_forget(struct otter_ble_link *link)
+{
+    struct wanted wanted = {.link = link, .device = link->known};
+    const char *name = strrchr(link->adapter, '/');
+
+    if (link->known[0] == '\0' || name == NULL || otter_ble_bus_open(&link->bus) != OTTER_OK) {
+        return;
+    }
+    char adapter[sizeof(link->wanted_adapter)];
+    snprintf(adapter, sizeof(adapter), "%s", name + 1);
+    if (look(link, adapter, &wanted) == OTTER_OK && link->device[0] != '\0') {
+        (void)!otter_ble_remove(&link->bus, link->adapter, link->device);
+    }
+    link->device[0] = '\0';
+    otter_ble_bus_close(&link->bus);
+}
+
+/* The state of our device; OTTER_ERR_LINK when bluetoothd does not know it any more. */
 static otter_err look_up(struct otter_ble_link *link, struct otter_ble_object *device)
 {
     struct otter_ble_tree tree;
@@ -89,6 +117,7 @@ static otter_err wait_resolved(struct otter_ble_link *link, uint32_t begun, uint
         otter_err err = look_up(link, &device);
         if (err != OTTER_OK || device.resolved) {
             snprintf(link->name, sizeof(link->name), "%s", device.name);
+            snprintf(link->known, sizeof(link->known), "%s", device.address);
             return err;
         }
         while (!link->bus.changed) {
@@ -137,12 +166,10 @@ otter_err otter_ble_connect(struct otter_ble_link *link, uint32_t timeout_ms)
     while (err == OTTER_OK && !device.connected) {
         uint32_t spent = otter_clock_ms() - begun;
 
-        if (spent >= timeout_ms) {
-            return OTTER_ERR_TIMEOUT;
-        }
         link->ours = true;
-        err = otter_ble_bus_do(&link->bus, link->device, OTTER_BLE_DEVICE, "Connect",
-                               timeout_ms - spent);
+        err = spent < timeout_ms ? otter_ble_bus_do(&link->bus, link->device, OTTER_BLE_DEVICE,
+                                                    "Connect", timeout_ms - spent)
+                                 : OTTER_ERR_TIMEOUT;
         if (err == OTTER_OK) {
             break;
         }
@@ -152,6 +179,7 @@ otter_err otter_ble_connect(struct otter_ble_link *link, uint32_t timeout_ms)
         }
         /* A connection attempt fails for many passing reasons. */
         if (otter_clock_ms() - begun + TRY_MS >= timeout_ms) {
+            snprintf(link->bus.why, sizeof(link->bus.why), NOT_REACHED);
             return err;
         }
         err = rest(link, TRY_MS);

@@ -59,18 +59,35 @@ otter_ble_adapter(struct otter_ble_bus *bus, const struct otter_ble_tree *tree, 
     return NULL;
 }
 
-const struct otter_ble_object *otter_ble_device(const struct otter_ble_tree *tree,
-                                                const char *adapter_path, const char *device)
+const struct otter_ble_object *otter_ble_device(struct otter_ble_bus *bus,
+                                                const struct otter_ble_tree *tree,
+                                                const char *adapter_path, const char *device,
+                                                bool *several)
 {
+    const struct otter_ble_object *named = NULL;
+
+    *several = false;
     for (size_t i = 0; i < tree->count; i++) {
         const struct otter_ble_object *o = &tree->objects[i];
 
-        if (o->kind == OTTER_BLE_IS_DEVICE && otter_ble_inside(o->path, adapter_path) &&
-            (strcasecmp(o->address, device) == 0 || strcmp(o->name, device) == 0)) {
+        if (o->kind != OTTER_BLE_IS_DEVICE || !otter_ble_inside(o->path, adapter_path)) {
+            continue;
+        }
+        if (strcasecmp(o->address, device) == 0) {
+            *several = false;
             return o;
         }
+        if (strcmp(o->name, device) == 0 && (o->near || o->connected)) {
+            if (named != NULL) {
+                *several = true;
+                snprintf(bus->why, sizeof(bus->why),
+                         "several devices have this name; name one by its address: ble:%s, ble:%s",
+                         named->address, o->address);
+            }
+            named = o;
+        }
     }
-    return NULL;
+    return *several ? NULL : named;
 }
 
 /* Only LE, and every device: a filter by service would miss those that do not advertise theirs. */
@@ -141,4 +158,16 @@ otter_err otter_ble_search(struct otter_ble_bus *bus, const char *adapter_path, 
     bus->cancel = cancel;
     snprintf(bus->why, sizeof(bus->why), "%s", why);
     return err;
+}
+
+otter_err otter_ble_remove(struct otter_ble_bus *bus, const char *adapter_path,
+                           const char *device_path)
+{
+    sd_bus_message *message =
+        otter_ble_bus_message(bus, adapter_path, OTTER_BLE_ADAPTER, "RemoveDevice");
+
+    if (message != NULL && sd_bus_message_append(message, "o", device_path) < 0) {
+        message = sd_bus_message_unref(message);
+    }
+    return otter_ble_bus_call(bus, message, CALL_MS, NULL);
 }

@@ -80,7 +80,7 @@ static void on_signal(void *ctx, sd_bus_message *m)
     } else if (strcmp(interface, OTTER_BLE_DEVICE) == 0 && strcmp(path, link->device) == 0 &&
                find_changed(m, "Connected") && sd_bus_message_read(m, "v", "b", &connected) >= 0 &&
                connected == 0) {
-        link->lost = true;
+        otter_ble_lose(link, "the connection is lost");
     }
 }
 
@@ -103,6 +103,7 @@ static void forget(struct otter_ble_link *link)
     }
     link->slot = sd_bus_slot_unref(link->slot);
     link->asking = OTTER_BLE_IDLE;
+    link->again = OTTER_BLE_IDLE;
     link->barrier = false;
     link->full = false;
     link->count = 0;
@@ -137,8 +138,9 @@ static void take_char(struct otter_ble_link *link, const struct otter_gatt_uuid 
     *c = (struct otter_ble_char){
         .out = -1,
         .in = -1,
-        .may_acquire = o->can_acquire_write && (o->props & OTTER_GATT_WRITE_COMMAND) != 0,
-        .may_listen = o->can_acquire_notify && (o->props & OTTER_GATT_NOTIFY) != 0,
+        .may_acquire =
+            !link->calls && o->can_acquire_write && (o->props & OTTER_GATT_WRITE_COMMAND) != 0,
+        .may_listen = !link->calls && o->can_acquire_notify && (o->props & OTTER_GATT_NOTIFY) != 0,
     };
     snprintf(c->path, sizeof(c->path), "%s", o->path);
     if (o->mtu > link->mtu) {
@@ -146,13 +148,13 @@ static void take_char(struct otter_ble_link *link, const struct otter_gatt_uuid 
     }
 }
 
-static otter_err look_around(struct otter_ble_link *link, uint16_t mtu)
+static otter_err find_chars(struct otter_ble_link *link)
 {
     const struct otter_ble_object *service = NULL;
     struct otter_ble_tree tree;
     otter_err err = otter_ble_tree_load(&tree, &link->bus);
 
-    link->mtu = OTTER_GATT_MTU_MIN;
+    link->mtu = 0;
     for (size_t i = 0; i < tree.count && link->count < OTTER_BLE_CHARS; i++) {
         const struct otter_ble_object *o = &tree.objects[i];
 
@@ -170,47 +172,7 @@ static otter_err look_around(struct otter_ble_link *link, uint16_t mtu)
     link->found[link->count] = (struct otter_gatt_found){.service = otter_att_uuid16(0x1800),
                                                          .uuid = otter_att_uuid16(0x2A00),
                                                          .props = OTTER_GATT_READ};
-    /* bluetoothd asks for what its own configuration says: what is wanted here can only be less. */
-    link->mtu = link->mtu < mtu ? link->mtu : mtu;
-    link->mtu = link->mtu < MTU_MAX ? link->mtu : MTU_MAX;
     return err;
-}
-
-static otter_err link_open(void *ctx, const char *text, uint16_t mtu, uint32_t timeout_ms)
-{
-    struct otter_ble_link *link = ctx;
-    struct otter_ble_address address;
-    uint32_t begun = otter_clock_ms();
-
-    link_close(link);
-    link->lost = false;
-    if (otter_ble_address_parse(&address, text) != OTTER_OK) {
-        snprintf(link->message, sizeof(link->message),
-                 "\"%.100s\" is neither an address nor a name", text);
-        return OTTER_ERR_ARG;
-    }
-    otter_err err = otter_ble_bus_open(&link->bus);
-    if (err == OTTER_OK) {
-        err = otter_ble_find(link, &address, timeout_ms);
-    }
-    if (err == OTTER_OK) {
-        /* Without an agent bluetoothd can pair only what asks for nothing. */
-        (void)!otter_ble_bus_agent(&link->bus, false);
-        uint32_t spent = otter_clock_ms() - begun;
-        err = otter_ble_connect(link, spent < timeout_ms ? timeout_ms - spent : 0);
-        if (err == OTTER_ERR_TIMEOUT && link->bus.why[0] == '\0') {
-            snprintf(link->bus.why, sizeof(link->bus.why), "no connection in time");
-        }
-    }
-    if (err == OTTER_OK) {
-        err = look_around(link, mtu);
-    }
-    if (err != OTTER_OK) {
-        snprintf(link->message, sizeof(link->message), "%.60s: %.250s", text, link->bus.why);
-        link_close(link);
-        return err == OTTER_ERR_ARG ? OTTER_ERR_LINK : err;
-    }
-    return OTTER_OK;
 }
 
 static size_t link_found(void *ctx, const struct otter_gatt_found **found)
@@ -268,44 +230,120 @@ static otter_err link_read(void *ctx, size_t index, uint8_t *value, size_t cap, 
     return err;
 }
 
-static otter_err listen_fd(struct otter_ble_link *link, size_t index)
+int otter_ble_take_fd(sd_bus_message *answer, uint16_t *mtu)
+{
+    int fd = -1;
+
+    /* The message owns the one in it. */
+    return sd_bus_message_read(answer, "hq", &fd, mtu) < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* A descriptor of this characteristic. */
+static otter_err acquire(struct otter_ble_link *link, size_t index, const char *member, int *fd,
+                         uint16_t *mtu)
 {
     sd_bus_message *reply = NULL;
-    int fd = -1;
-    uint16_t mtu;
-    otter_err err = otter_ble_bus_call(
-        &link->bus, otter_ble_char_call(link, index, "AcquireNotify"), OTTER_BLE_ANSWER_MS, &reply);
+    otter_err err = otter_ble_bus_call(&link->bus, otter_ble_char_call(link, index, member),
+                                       OTTER_BLE_ANSWER_MS, &reply);
 
     if (err == OTTER_OK) {
-        /* The message owns the descriptor. */
-        if (sd_bus_message_read(reply, "hq", &fd, &mtu) < 0 ||
-            (fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
-            err = OTTER_ERR_PROTOCOL;
-        }
-        link->chars[index].in = fd;
+        *fd = otter_ble_take_fd(reply, mtu);
+        err = *fd >= 0 ? OTTER_OK : OTTER_ERR_PROTOCOL;
     }
     sd_bus_message_unref(reply);
     return err;
 }
 
+/* bluetoothd before 5.62 tells the MTU with a descriptor only. */
+static uint16_t learn_mtu(struct otter_ble_link *link)
+{
+    uint16_t mtu = OTTER_GATT_MTU_MIN;
+
+    for (size_t i = 0; i < link->count; i++) {
+        struct otter_ble_char *c = &link->chars[i];
+
+        if (c->may_acquire && acquire(link, i, "AcquireWrite", &c->out, &mtu) == OTTER_OK) {
+            break;
+        }
+    }
+    return mtu;
+}
+
+static otter_err look_around(struct otter_ble_link *link, uint16_t mtu)
+{
+    otter_err err = find_chars(link);
+
+    if (err == OTTER_OK && link->mtu == 0) {
+        link->mtu = learn_mtu(link);
+    }
+    /* bluetoothd asks for what its own configuration says: what is wanted here can only be less. */
+    link->mtu = link->mtu < mtu ? link->mtu : mtu;
+    link->mtu = link->mtu < MTU_MAX ? link->mtu : MTU_MAX;
+    return err;
+}
+
+static otter_err link_open(void *ctx, const char *text, uint16_t mtu, uint32_t timeout_ms)
+{
+    struct otter_ble_link *link = ctx;
+    struct otter_ble_address address;
+    uint32_t begun = otter_clock_ms();
+
+    link_close(link);
+    link->lost = false;
+    link->message[0] = '\0';
+    if (otter_ble_address_parse(&address, text) != OTTER_OK) {
+        snprintf(link->message, sizeof(link->message),
+                 "\"%.100s\" is neither an address nor a name", text);
+        return OTTER_ERR_ARG;
+    }
+    if (address.adapter[0] == '\0') {
+        snprintf(address.adapter, sizeof(address.adapter), "%s", link->wanted_adapter);
+    }
+    if (link->known[0] != '\0') {
+        snprintf(address.device, sizeof(address.device), "%s", link->known);
+    }
+    otter_err err = otter_ble_bus_open(&link->bus);
+    if (err == OTTER_OK) {
+        err = otter_ble_find(link, &address, timeout_ms);
+    }
+    if (err == OTTER_OK) {
+        /* Without an agent bluetoothd can pair only what asks for nothing. */
+        (void)!otter_ble_bus_agent(&link->bus, false);
+        uint32_t spent = otter_clock_ms() - begun;
+        err = otter_ble_connect(link, spent < timeout_ms ? timeout_ms - spent : 0);
+    }
+    if (err == OTTER_OK) {
+        err = look_around(link, mtu);
+    }
+    if (err != OTTER_OK) {
+        link_close(link);
+        snprintf(link->message, sizeof(link->message), "%.60s: %.250s", text, link->bus.why);
+        return err == OTTER_ERR_ARG ? OTTER_ERR_LINK : err;
+    }
+    return OTTER_OK;
+}
+
 static otter_err link_subscribe(void *ctx, size_t index, uint16_t cccd)
 {
     struct otter_ble_link *link = ctx;
+    uint16_t mtu;
     bool by_fd =
         index < link->count && link->chars[index].may_listen && cccd == OTTER_GATT_CCCD_NOTIFY;
 
     for (unsigned tries = 0;; tries++) {
         otter_err err = index >= link->count ? OTTER_ERR_UNSUPPORTED
                         : by_fd
-                            ? listen_fd(link, index)
+                            ? acquire(link, index, "AcquireNotify", &link->chars[index].in, &mtu)
                             : otter_ble_bus_do(&link->bus, link->chars[index].path, OTTER_BLE_CHAR,
                                                "StartNotify", OTTER_BLE_ANSWER_MS);
-        if (err != OTTER_ERR_REFUSED || !link->bus.not_paired || tries > 0) {
-            return err;
+        if (err == OTTER_ERR_REFUSED && link->bus.not_paired && tries == 0 &&
+            (err = pair(link)) == OTTER_OK) {
+            continue;
         }
-        if ((err = pair(link)) != OTTER_OK) {
-            return err;
+        if (err != OTTER_OK) {
+            snprintf(link->message, sizeof(link->message), "%s", link->bus.why);
         }
+        return err;
     }
 }
 /* ---- waiting ------------------------------------------------------------------------------------
@@ -352,7 +390,7 @@ static otter_err link_wait(void *ctx, uint32_t timeout_ms)
     if (link->lost || link->bus.bus == NULL) {
         return OTTER_ERR_LINK;
     }
-    if ((link->barrier || link->full) && timeout_ms > DRAIN_MS) {
+    if ((link->barrier || link->full || link->again != OTTER_BLE_IDLE) && timeout_ms > DRAIN_MS) {
         timeout_ms = DRAIN_MS;
     }
     size_t count = gather(link, fds, owner);
@@ -363,10 +401,13 @@ static otter_err link_wait(void *ctx, uint32_t timeout_ms)
             take_notifications(link, owner[i]);
         }
         if ((fds[i].revents & (POLLHUP | POLLERR)) != 0) {
-            link->lost = true;
+            otter_ble_lose(link, "the connection is lost");
         }
     }
-    return err != OTTER_OK || link->lost ? OTTER_ERR_LINK : OTTER_OK;
+    if (err != OTTER_OK) {
+        otter_ble_lose(link, link->bus.why);
+    }
+    return link->lost ? OTTER_ERR_LINK : OTTER_OK;
 }
 
 static const struct otter_gatt_link_ops link_ops = {
@@ -380,11 +421,26 @@ static const struct otter_gatt_link_ops link_ops = {
     .close = link_close,
 };
 
+void otter_ble_lose(struct otter_ble_link *link, const char *why)
+{
+    if (!link->lost) {
+        snprintf(link->message, sizeof(link->message), "%s", why);
+    }
+    link->lost = true;
+}
+
 struct otter_gatt_link otter_ble_link_init(struct otter_ble_link *link,
                                            const struct otter_gatt_handlers *handlers,
+                                           const struct otter_target_options *options,
                                            const volatile sig_atomic_t *cancel)
 {
     *link = (struct otter_ble_link){.bus = {.cancel = cancel, .heard = on_signal, .ctx = link},
                                     .handlers = *handlers};
+    if (options != NULL) {
+        link->forget = options->forget;
+        link->calls = options->calls;
+        snprintf(link->wanted_adapter, sizeof(link->wanted_adapter), "%s",
+                 options->adapter != NULL ? options->adapter : "");
+    }
     return (struct otter_gatt_link){.ops = &link_ops, .link = link, .message = link->message};
 }

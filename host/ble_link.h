@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A GATT link through bluetoothd. Its address is that of ble_find.h.
+ * A GATT link through bluetoothd. Its address is that of ble_find.h. Opened a second time, it goes
+ * to the device it was connected to, by its address: after an update its name may be another.
  *
  * Packets without response go through a descriptor that bluetoothd gives out (AcquireWrite), which
  * is several times faster than a call each; a full descriptor is back-pressure. Calls could
@@ -14,6 +15,7 @@
 
 #include "host/ble_tree.h"
 #include "host/gatt_link.h"
+#include "host/target.h"
 
 #define OTTER_BLE_CHARS 48u
 
@@ -40,6 +42,10 @@ struct otter_ble_link {
     char adapter[OTTER_BLE_PATH];
     char device[OTTER_BLE_PATH]; /* empty: not connected */
     char name[64];
+    char known[18]; /* its address, once it was connected; later openings go there */
+    char wanted_adapter[16];
+    bool forget; /* what bluetoothd remembers of it is not used */
+    bool calls;  /* no descriptors */
     struct otter_gatt_found found[OTTER_BLE_CHARS + 1]; /* the last one is the device's name */
     struct otter_ble_char chars[OTTER_BLE_CHARS];
     size_t count; /* of chars */
@@ -51,17 +57,24 @@ struct otter_ble_link {
     /* The one question to bluetoothd that may be under way besides those that wait. */
     enum otter_ble_asking asking;
     sd_bus_slot *slot;
-    size_t index;  /* of the characteristic it is about */
-    bool barrier;  /* a read is to be sent when the descriptors are empty */
-    uint8_t tries; /* of this write request */
-    uint16_t len;  /* of value */
+    size_t index; /* of the characteristic it is about */
+    bool barrier; /* a read is to be sent when the descriptors are empty */
+    /* A question that bluetoothd was too busy for, to be asked again. */
+    enum otter_ble_asking again;
+    uint32_t again_at, busy_since;
+    bool was_busy;
+    uint16_t len; /* of value */
     uint8_t value[OTTER_GATT_WRITE_MAX];
-    char message[320];
+    char message[320]; /* why it could not be opened, why a call was refused, why it is lost */
 };
 
-/* The caller keeps link. */
+/* The caller keeps link. Of options counts what says "ble"; it may be NULL. */
 struct otter_gatt_link otter_ble_link_init(struct otter_ble_link *link,
                                            const struct otter_gatt_handlers *handlers,
+                                           const struct otter_target_options *options,
                                            const volatile sig_atomic_t *cancel);
+
+/* After all: has bluetoothd forget the device that was connected last. */
+void otter_ble_link_forget(struct otter_ble_link *link);
 
 #endif

@@ -20,11 +20,17 @@ OTTER_CHECKED otter_err otter_ble_connect(struct otter_ble_link *link, uint32_t 
 /* write() of a link. */
 otter_err otter_ble_write(void *link, size_t index, bool request, const uint8_t *data, size_t len);
 
+/* The connection is of no use any more; the first reason counts. */
+void otter_ble_lose(struct otter_ble_link *link, const char *why);
+
 /* Before each wait: what can go on now that a descriptor is empty. */
 void otter_ble_write_step(struct otter_ble_link *link);
 
 /* A call about a characteristic with an a{sv}, in which nothing is; NULL: no memory. */
 sd_bus_message *otter_ble_char_call(struct otter_ble_link *link, size_t index, const char *member);
+
+/* The descriptor in an answer of AcquireWrite or AcquireNotify, the caller's; -1: there is none. */
+int otter_ble_take_fd(sd_bus_message *answer, uint16_t *mtu);
 
 /* Closes it, if it is open. */
 void otter_ble_drop_fd(int *fd);

@@ -4,7 +4,6 @@
  * requests among commands, which must not overtake them. See ble_link.h.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +11,10 @@
 #include <sys/socket.h>
 
 #include "host/ble_parts.h"
+#include "host/clock.h"
 
-#define ACQUIRED_MAX 50 /* tries until bluetoothd has seen that a descriptor is closed */
+#define BUSY_MS 3000u /* within which bluetoothd sees that a descriptor is closed */
+#define AGAIN_MS 2u   /* between two questions about that */
 
 /* True when bluetoothd has read all that was written. */
 static bool drained(const struct otter_ble_link *link)
@@ -39,7 +40,7 @@ static otter_err send_fd(struct otter_ble_link *link, struct otter_ble_char *c, 
         link->full = true;
         return OTTER_ERR_AGAIN;
     }
-    link->lost = true;
+    otter_ble_lose(link, "the connection is lost");
     return OTTER_ERR_LINK;
 }
 
@@ -67,6 +68,24 @@ static uint8_t att_error(const sd_bus_error *e, bool not_paired)
                                                                       : OTTER_ATT_UNLIKELY;
 }
 
+/* bluetoothd has not seen yet that a descriptor is closed, or another program has one: true when
+ * the question is to be asked again. */
+static bool ask_again(struct otter_ble_link *link, enum otter_ble_asking asked)
+{
+    uint32_t now = otter_clock_ms();
+
+    if (!link->was_busy) {
+        link->was_busy = true;
+        link->busy_since = now;
+    }
+    if (now - link->busy_since >= BUSY_MS) {
+        return false;
+    }
+    link->again = asked;
+    link->again_at = now + AGAIN_MS;
+    return true;
+}
+
 /* A write request, a command or a barrier has been answered. */
 static void take_answer(struct otter_ble_link *link, enum otter_ble_asking asked, sd_bus_message *m)
 {
@@ -78,10 +97,12 @@ static void take_answer(struct otter_ble_link *link, enum otter_ble_asking asked
     }
     const sd_bus_error *e = sd_bus_message_get_error(m);
     otter_err err = otter_ble_bus_fail(&link->bus, e, 0);
-    if (err == OTTER_ERR_BUSY && link->tries++ < ACQUIRED_MAX) {
-        link->lost |= call_write(link, asked == OTTER_BLE_REQUEST) != OTTER_OK;
-    } else if (err == OTTER_ERR_LINK || err == OTTER_ERR_TIMEOUT || err == OTTER_ERR_UNSUPPORTED) {
-        link->lost = true;
+    bool by_device = strncmp(e->name, "org.bluez.", strlen("org.bluez.")) == 0;
+    if (err == OTTER_ERR_BUSY && ask_again(link, asked)) {
+        return;
+    }
+    if (err == OTTER_ERR_BUSY || err == OTTER_ERR_LINK || err == OTTER_ERR_TIMEOUT || !by_device) {
+        otter_ble_lose(link, link->bus.why);
     } else if (asked == OTTER_BLE_BARRIER) {
         answered(link, OTTER_ATT_OK); /* a refusal to be read is an answer as well */
     } else {
@@ -89,18 +110,20 @@ static void take_answer(struct otter_ble_link *link, enum otter_ble_asking asked
     }
 }
 
+/* Without one, calls will do. */
 static void take_descriptor(struct otter_ble_link *link, sd_bus_message *m)
 {
     struct otter_ble_char *c = &link->chars[link->index];
-    int fd;
     uint16_t mtu;
 
-    if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "hq", &fd, &mtu) < 0 ||
-        (fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+    if (!sd_bus_message_is_method_error(m, NULL)) {
+        c->out = otter_ble_take_fd(m, &mtu);
+        c->may_acquire = c->out >= 0;
+    } else if (otter_ble_bus_fail(&link->bus, sd_bus_message_get_error(m), 0) != OTTER_ERR_BUSY) {
         c->may_acquire = false;
-        return;
+    } else if (!ask_again(link, OTTER_BLE_ACQUIRING)) {
+        otter_ble_lose(link, link->bus.why);
     }
-    c->out = fd;
 }
 
 static int on_answer(sd_bus_message *m, void *ctx, sd_bus_error *error)
@@ -111,6 +134,9 @@ static int on_answer(sd_bus_message *m, void *ctx, sd_bus_error *error)
     (void)error;
     link->asking = OTTER_BLE_IDLE;
     link->slot = sd_bus_slot_unref(link->slot);
+    if (!sd_bus_message_is_method_error(m, NULL)) {
+        link->was_busy = false;
+    }
     if (asked == OTTER_BLE_ACQUIRING) {
         take_descriptor(link, m);
     } else {
@@ -146,6 +172,11 @@ static otter_err call_write(struct otter_ble_link *link, bool request)
     return ask(link, request ? OTTER_BLE_REQUEST : OTTER_BLE_COMMAND, m);
 }
 
+static otter_err acquire(struct otter_ble_link *link)
+{
+    return ask(link, OTTER_BLE_ACQUIRING, otter_ble_char_call(link, link->index, "AcquireWrite"));
+}
+
 static otter_err begin_write(struct otter_ble_link *link, size_t index, bool request,
                              const uint8_t *data, size_t len)
 {
@@ -155,7 +186,6 @@ static otter_err begin_write(struct otter_ble_link *link, size_t index, bool req
     memcpy(link->value, data, len);
     link->len = (uint16_t)len;
     link->index = index;
-    link->tries = 0;
     return call_write(link, request);
 }
 
@@ -191,12 +221,25 @@ static otter_err write_barrier(struct otter_ble_link *link, size_t index, const 
     return err;
 }
 
+/* What stands for a request among commands has been read by bluetoothd: what comes behind it? */
+static otter_err read_barrier(struct otter_ble_link *link)
+{
+    return ask(link, OTTER_BLE_BARRIER,
+               otter_ble_char_call(link, (size_t)barrier_char(link), "ReadValue"));
+}
+
+/* A question is under way: no other now. */
+static bool asking(const struct otter_ble_link *link)
+{
+    return link->asking != OTTER_BLE_IDLE || link->again != OTTER_BLE_IDLE || link->barrier;
+}
+
 static otter_err write_request(struct otter_ble_link *link, size_t index, const uint8_t *data,
                                size_t len)
 {
     struct otter_ble_char *c = &link->chars[index];
 
-    if (link->asking != OTTER_BLE_IDLE || link->barrier) {
+    if (asking(link)) {
         return OTTER_ERR_AGAIN;
     }
     if (c->out >= 0 && c->commands) {
@@ -224,15 +267,14 @@ static otter_err write_command(struct otter_ble_link *link, size_t index, const 
         c->commands |= err == OTTER_OK;
         return err;
     }
-    if (link->asking != OTTER_BLE_IDLE || link->barrier) {
+    if (asking(link)) {
         return OTTER_ERR_AGAIN;
     }
     if (!c->may_acquire) {
         return begin_write(link, index, false, data, len);
     }
     link->index = index;
-    otter_err err =
-        ask(link, OTTER_BLE_ACQUIRING, otter_ble_char_call(link, index, "AcquireWrite"));
+    otter_err err = acquire(link);
     return err == OTTER_OK ? OTTER_ERR_AGAIN : err;
 }
 
@@ -251,11 +293,25 @@ otter_err otter_ble_write(void *ctx, size_t index, bool request, const uint8_t *
 
 void otter_ble_write_step(struct otter_ble_link *link)
 {
-    if (link->barrier && link->asking == OTTER_BLE_IDLE && drained(link)) {
-        link->barrier = false;
-        if (ask(link, OTTER_BLE_BARRIER,
-                otter_ble_char_call(link, (size_t)barrier_char(link), "ReadValue")) != OTTER_OK) {
-            link->lost = true;
+    otter_err err = OTTER_OK;
+
+    if (link->lost || link->asking != OTTER_BLE_IDLE) {
+        return;
+    }
+    if (link->again != OTTER_BLE_IDLE) {
+        if ((int32_t)(otter_clock_ms() - link->again_at) >= 0) {
+            enum otter_ble_asking again = link->again;
+
+            link->again = OTTER_BLE_IDLE;
+            err = again == OTTER_BLE_ACQUIRING ? acquire(link)
+                  : again == OTTER_BLE_BARRIER ? read_barrier(link)
+                                               : call_write(link, again == OTTER_BLE_REQUEST);
         }
+    } else if (link->barrier && drained(link)) {
+        link->barrier = false;
+        err = read_barrier(link);
+    }
+    if (err != OTTER_OK) {
+        otter_ble_lose(link, "D-Bus takes no more");
     }
 }

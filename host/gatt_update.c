@@ -146,14 +146,19 @@ static bool load(struct otter_gatt_update *u, struct otter_firmware *firmware)
                                     u->result);
 }
 
+/* In the words of the link, where it has any. */
+static const char *reason(const struct otter_gatt_update *u, otter_err err)
+{
+    return u->link.message[0] != '\0' ? u->link.message : otter_err_text(err);
+}
+
 static bool end_by_link(struct otter_gatt_update *u, otter_err err, const char *doing)
 {
     if (err == OTTER_ERR_CANCELLED) {
         otter_target_end(u->result, OTTER_TARGET_FAILED, err,
                          "stopped before anything was sent; the device is as it was");
     } else {
-        otter_target_end(u->result, OTTER_TARGET_LINK_FAILED, err, "%s: %s", doing,
-                         otter_err_text(err));
+        otter_target_end(u->result, OTTER_TARGET_LINK_FAILED, err, "%s: %s", doing, reason(u, err));
     }
     return false;
 }
@@ -218,8 +223,9 @@ static bool subscribe(struct otter_gatt_update *u)
         }
         otter_err err = u->link.ops->subscribe(u->link.link, (size_t)u->index[id], cccd);
         if (err == OTTER_ERR_REFUSED) {
-            otter_target_end(u->result, OTTER_TARGET_REFUSED, err,
-                             "the device refuses to be subscribed to; it may ask for pairing");
+            otter_target_end(
+                u->result, OTTER_TARGET_REFUSED, err, "the device refuses to be subscribed to: %s",
+                u->link.message[0] != '\0' ? u->link.message : "it may ask for pairing");
             return false;
         }
         /* Without a CCCD some devices notify all the same. */
@@ -280,7 +286,13 @@ static void explain_refusal(struct otter_gatt_update *u)
     char error[64] = "";
     const char *why = "it does not say why";
 
-    if (status->att != OTTER_ATT_OK) {
+    if (status->att == OTTER_ATT_INSUFFICIENT_AUTHENTICATION ||
+        status->att == OTTER_ATT_INSUFFICIENT_ENCRYPTION) {
+        why = "it takes updates from paired machines only, and pairing did not succeed (by hand: "
+              "bluetoothctl pair ADDRESS)";
+    } else if (status->att == OTTER_ATT_IN_PROGRESS) {
+        why = "it is serving somebody else";
+    } else if (status->att != OTTER_ATT_OK) {
         snprintf(error, sizeof(error), "the device refused a write: %s",
                  otter_att_error_text(status->att));
         why = error;
@@ -320,7 +332,9 @@ static bool judge_transfer(struct otter_gatt_update *u)
         }
         otter_target_end(u->result, OTTER_TARGET_LINK_FAILED, status->result,
                          "after %u of %u bytes: %s; the device keeps its firmware", status->done,
-                         status->total, otter_err_text(status->result));
+                         status->total,
+                         status->result == OTTER_ERR_LINK ? reason(u, status->result)
+                                                          : otter_err_text(status->result));
         return false;
     }
 }

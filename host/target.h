@@ -74,6 +74,11 @@ struct otter_target_options {
     uint32_t timeout_ms;     /* for an answer of the device; 0: the protocol's own */
     uint32_t wait_ms;        /* for coming back and confirming; 0: 60 s */
     uint32_t begin_ms;       /* hosted: for begin, which may erase; 0: 60 s */
+    const char *adapter;     /* ble: "hci1"; NULL: the first that is on */
+    bool forget;             /* ble: what the system remembers of the device is not used */
+    bool calls;              /* ble: a call for each packet, no descriptors */
+    bool probe;              /* ble, scan: connect to what was heard, and look at it */
+    bool all;                /* ble, scan: also devices that advertise no update service */
     const char *cacert;      /* for https sources */
     const char *scan_folder; /* att: where sockets are; NULL: $XDG_RUNTIME_DIR/otter */
 };

@@ -27,10 +27,13 @@ static void ble_update(const char *address, struct otter_firmware *firmware,
         otter_target_end(result, OTTER_TARGET_FAILED, OTTER_ERR_ARG, "out of memory");
     } else {
         struct otter_gatt_handlers handlers = otter_gatt_update_handlers(update);
-        struct otter_gatt_link link =
-            otter_ble_link_init(ble, &handlers, observer != NULL ? observer->cancel : NULL);
+        struct otter_gatt_link link = otter_ble_link_init(
+            ble, &handlers, options, observer != NULL ? observer->cancel : NULL);
 
         otter_gatt_update_run(update, link, address, firmware, options, observer, result);
+        if (options->forget) {
+            otter_ble_link_forget(ble);
+        }
     }
     free(update);
     free(ble);
@@ -42,12 +45,11 @@ static otter_err ble_identify(const char *address, const struct otter_target_opt
     struct otter_gatt_handlers none = {0};
     struct otter_ble_link *ble = calloc(1, sizeof(*ble));
 
-    (void)options;
     if (ble == NULL) {
         snprintf(message, size, "out of memory");
         return OTTER_ERR_ARG;
     }
-    struct otter_gatt_link link = otter_ble_link_init(ble, &none, NULL);
+    struct otter_gatt_link link = otter_ble_link_init(ble, &none, options, NULL);
     otter_err err = link.ops->open(link.link, address, OTTER_GATT_MTU_MAX, OPEN_MS);
     if (err == OTTER_OK) {
         err = otter_gatt_identify(link, device);

@@ -86,6 +86,7 @@ enum otter_att {
     OTTER_ATT_VALUE_NOT_ALLOWED = 0x13,
     OTTER_ATT_WRITE_REJECTED = 0xFC,
     OTTER_ATT_CCCD_IMPROPER = 0xFD,
+    OTTER_ATT_IN_PROGRESS = 0xFE,
 
     /* Not on the air: the service has no room now. Nothing happened; keep this write and what the
      * same connection sends after it, in order, and offer it again after the next poll(), which is

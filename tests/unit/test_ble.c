@@ -70,11 +70,17 @@ static void adapters_and_devices(void **state)
         {.kind = OTTER_BLE_IS_DEVICE,
          .path = "/org/bluez/hci1/dev_1",
          .address = "AA:BB:CC:DD:EE:FF",
+         .name = "lamp",
+         .near = true},
+        {.kind = OTTER_BLE_IS_DEVICE,
+         .path = "/org/bluez/hci1/dev_3",
+         .address = "00:00:00:00:00:03",
          .name = "lamp"},
         {.kind = OTTER_BLE_IS_DEVICE, .path = "/org/bluez/hci10/dev_2", .name = "other"},
     };
-    struct otter_ble_tree tree = {objects, 4}, none = {0};
+    struct otter_ble_tree tree = {objects, 5}, none = {0};
     struct otter_ble_bus bus = {0};
+    bool several;
 
     assert_ptr_equal(otter_ble_adapter(&bus, &tree, ""), &objects[1]);
     assert_null(otter_ble_adapter(&bus, &tree, "hci0"));
@@ -84,9 +90,17 @@ static void adapters_and_devices(void **state)
     assert_null(otter_ble_adapter(&bus, &none, ""));
     assert_string_equal(bus.why, "this machine has no Bluetooth adapter");
 
-    assert_ptr_equal(otter_ble_device(&tree, "/org/bluez/hci1", "aa:bb:cc:dd:ee:ff"), &objects[2]);
-    assert_ptr_equal(otter_ble_device(&tree, "/org/bluez/hci1", "lamp"), &objects[2]);
-    assert_null(otter_ble_device(&tree, "/org/bluez/hci1", "other"));
+#define DEVICE(text) otter_ble_device(&bus, &tree, "/org/bluez/hci1", (text), &several)
+    assert_ptr_equal(DEVICE("aa:bb:cc:dd:ee:ff"), &objects[2]);
+    assert_ptr_equal(DEVICE("00:00:00:00:00:03"), &objects[3]);
+    assert_ptr_equal(DEVICE("lamp"), &objects[2]); /* the one in reach */
+    assert_false(several);
+    assert_null(DEVICE("other"));
+    objects[3].near = true;
+    assert_null(DEVICE("lamp"));
+    assert_true(several);
+    assert_non_null(strstr(bus.why, "ble:AA:BB:CC:DD:EE:FF, ble:00:00:00:00:00:03"));
+#undef DEVICE
 }
 
 static void failures_in_words(void **state)
