@@ -117,7 +117,7 @@ static void failures_in_words(void **state)
         {"org.bluez.Error.NotPermitted", "Write acquired", OTTER_ERR_BUSY, "another program"},
         {"org.bluez.Error.AuthenticationFailed", "x", OTTER_ERR_REFUSED, "pairing was refused"},
         {"org.bluez.Error.Failed", "Not connected", OTTER_ERR_LINK, "connection is lost"},
-        {"org.bluez.Error.Failed", "le-connection-abort-by-local", OTTER_ERR_LINK, "abort"},
+        {"org.bluez.Error.Failed", "le-connection-abort-by-local", OTTER_ERR_LINK, "out of range"},
         {"org.example.Unheard", "of", OTTER_ERR_LINK, "of"},
     };
 
