@@ -20,6 +20,11 @@
 #define IMAGE_MAX (16u * 1024u * 1024u)
 #define FIRST_MS 0.1 /* upper end of the first bucket */
 #define WIDER 1.1
+/* Requests at a time that are no downloads. Devices make their handshakes each with a processor of
+ * its own; these share one, and more at a time would only make each wait until the server loses
+ * patience. */
+#define ASKING_MAX 64u
+#define STEP 65536u /* bytes of a download between two turns of the others */
 
 struct fleet;
 
@@ -32,6 +37,7 @@ struct member {
     uint32_t check_at, offer_at;
     bool timed;    /* due counts */
     bool active;   /* an attempt is under way */
+    bool fetching; /* and there is an offer */
     bool updated;  /* took an update */
     bool finished; /* and asked again */
     char id[64];
@@ -44,6 +50,7 @@ struct fleet {
     struct member *members;
     struct otter_fuota_client_config client;
     uint32_t reports_waiting;
+    uint32_t asking; /* of the members; see ASKING_MAX */
 };
 
 /* --- counting -------------------------------------------------------------------------------- */
@@ -124,6 +131,7 @@ static void on_event(void *ctx, const struct otter_fuota_event *event)
         break;
     case OTTER_FUOTA_EVENT_OFFER:
         m->offer_at = now;
+        m->fetching = true;
         add_time(&counts->check, now - m->check_at);
         counts->offers++;
         break;
@@ -135,7 +143,7 @@ static void on_event(void *ctx, const struct otter_fuota_event *event)
         break;
     case OTTER_FUOTA_EVENT_OVER:
         counts->active -= m->active ? 1 : 0;
-        m->active = false;
+        m->active = m->fetching = false;
         if (event->result == OTTER_FUOTA_UPDATED) {
             add_time(&counts->update, now - m->offer_at);
             counts->updates++;
@@ -260,6 +268,17 @@ static void run(struct member *m)
     }
 }
 
+static uint32_t asks(const struct member *m)
+{
+    return (m->active || m->client.busy) && !m->fetching ? 1 : 0;
+}
+
+/* Whether one more may begin. */
+static bool has_room(const struct fleet *f)
+{
+    return f->counts->active < f->options->at_once && f->asking < ASKING_MAX;
+}
+
 static bool is_due(const struct member *m, uint32_t now)
 {
     return m->client.touched || (m->timed && now - m->due <= INT32_MAX);
@@ -271,16 +290,21 @@ static uint32_t run_all(struct fleet *f)
     const struct fleet_options *options = f->options;
     uint32_t now = otter_clock_ms(), wait = 500;
 
-    f->reports_waiting = 0;
+    f->reports_waiting = f->asking = 0;
+    for (uint32_t i = 0; i < options->devices; i++) {
+        f->asking += asks(&f->members[i]);
+    }
     for (uint32_t i = 0; i < options->devices; i++) {
         struct member *m = &f->members[i];
         bool starts = !m->active && !m->client.busy;
 
-        if (is_due(m, now) && (!starts || f->counts->active < options->at_once)) {
+        if (is_due(m, now) && (!starts || has_room(f))) {
+            f->asking -= asks(m);
             run(m);
+            f->asking += asks(m);
         }
         f->reports_waiting += otter_fuota_client_has_report(&m->client) ? 1 : 0;
-        if (m->timed && (m->active || m->client.busy || f->counts->active < options->at_once)) {
+        if (m->timed && (m->active || m->client.busy || has_room(f))) {
             uint32_t left = m->due - now <= INT32_MAX ? m->due - now : 0;
 
             wait = left < wait ? left : wait;
@@ -363,8 +387,10 @@ static bool set_up(struct fleet *f, char error[256])
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    f->client = (struct otter_fuota_client_config){
-        .https = options->https, .epoll = epoll_create1(EPOLL_CLOEXEC), .one_connection = true};
+    f->client = (struct otter_fuota_client_config){.https = options->https,
+                                                   .epoll = epoll_create1(EPOLL_CLOEXEC),
+                                                   .step = STEP,
+                                                   .one_connection = true};
     f->members = calloc(options->devices, sizeof(*f->members));
     if (f->members == NULL || f->client.epoll < 0) {
         snprintf(error, 256, "%s", strerror(errno));
