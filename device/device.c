@@ -13,7 +13,7 @@
 
 #define SCRATCH 4096u           /* bytes */
 #define TOLD_STEP (64u * 1024u) /* bytes between two lines of progress, without a length */
-#define TELL_MS 20000u          /* --once waits so long for an update server to be told */
+#define TELL_MS 10000u          /* --once waits so long for an update server to be told */
 
 enum { EXIT_FAILED = 1, EXIT_FLASH_INVALID = 3, EXIT_ROLLED_BACK = 6 };
 

@@ -219,6 +219,10 @@ static enum store_result device_remove(struct store *store, const char *id)
     return session_end(store, result);
 }
 
+/* A report says more than a poll that came before it and is written after it. */
+#define UNLESS_REPORTED(column, value)                                                             \
+    column " = CASE WHEN result_at BETWEEN ?2 AND ?2 + 60 THEN " column " ELSE " value " END, "
+
 static enum store_result seen_one(struct store *store, const struct store_device *device,
                                   uint64_t max_devices)
 {
@@ -226,8 +230,8 @@ static enum store_result seen_one(struct store *store, const struct store_device
     sqlite3_stmt *stmt = session_statement(
         store,
         "UPDATE device SET first_seen = CASE first_seen WHEN 0 THEN ?2 ELSE first_seen END, "
-        "last_seen = ?2, address = ?3, version = ?4, running = ?5, changed = " NEXT_CHANGE
-        " WHERE id = ?1",
+        "last_seen = ?2, address = ?3, " UNLESS_REPORTED("version", "?4")
+            UNLESS_REPORTED("running", "?5") "changed = " NEXT_CHANGE " WHERE id = ?1",
         &result);
     for (int attempt = 0; stmt != NULL; attempt++) {
         session_bind(stmt, 1, device->id);

@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 from otterd import (BUILD, Certificates, DEVICE, DEVICE_PASSWORD, OTTERD, PASSWORD, ROOT, Server, USER,
-                    basic, check_store, drain, image)
+                    basic, check_store, drain, eventually, image)
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 CSV = {"Content-Type": "text/csv"}
@@ -383,6 +383,21 @@ def test_lists_come_in_pages():
         assert got == names
         for bad in ("limit=0", "limit=1001", "limit=x", "after=%00", "changed_since=-1x"):
             assert server.ask("GET", f"/api/v1/devices?{bad}", client=client)[0] == 400
+
+
+def test_a_report_is_not_overwritten_by_an_earlier_poll():
+    """Polls are noted in batches, a moment later; reports at once."""
+    with Server() as server:
+        assert server.ask("GET", "/devices/lamp?app_ver=1.0.0")[0] == 404
+        assert call(server, "POST", "/devices/lamp/report",
+                    {"result": "updated", "version": "1.1.0"})[0] == 204
+
+        def device():
+            return call(server, "GET", "/devices/lamp")[1]
+
+        changes = device()["changed"]
+        assert eventually(lambda: device()["changed"] > changes, True)  # the poll is noted
+        assert device()["version"] == "1.1.0"
 
 
 # --- what the first server left behind ----------------------------------------------------------
