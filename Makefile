@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-unit check-ble check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
+.PHONY: help demo docs check check-unit check-ble check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -56,6 +56,9 @@ bench-server: build ## otterd against nginx and Python: work per second of the s
 
 footprint: ## size, RAM and stack of the device library on a 32-bit RISC-V, against the budget
 	@scripts/footprint
+
+docs: ## the API's reference, from the headers, as one page: build/docs/api.md
+	@scripts/api-docs $(BUILD)/docs/api.md
 
 coverage: ## line coverage of the device library
 	@scripts/coverage
