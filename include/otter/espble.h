@@ -103,26 +103,19 @@ struct otter_espble_host_config {
 };
 
 struct otter_espble_host {
-    struct otter_espble_host_config config;
-    struct otter_gatt_status status;
-    uint32_t sectors;     /* in the whole firmware */
-    uint32_t base;        /* oldest sector that is not acknowledged */
-    uint32_t sector;      /* to take the next packet from */
-    uint32_t offset;      /* bytes of it that are packed */
-    uint32_t seq;         /* of its next packet */
-    uint32_t sent;        /* sectors that were ever packed */
-    uint32_t deadline_ms; /* when armed */
-    uint32_t wait_ms;     /* a new deadline, counted from the next poll; 0: none */
-    uint32_t packet_len;  /* bytes in packet, not yet taken by the link */
-    uint16_t crc;         /* of what is packed of `sector` */
-    uint8_t tries;        /* of sector `base`, or of a command */
-    uint8_t faults;       /* so far: the first closes the window to 1, the second makes requests */
-    uint8_t state;        /* enum in src/proto/espble/host.c */
-    bool waiting;         /* for the response to a write request */
-    bool armed;
+    struct otter_gatt_host gatt; /* tries: of sector `base`, or of a command */
+    uint32_t sectors;            /* in the whole firmware */
+    uint32_t base;               /* oldest sector that is not acknowledged */
+    uint32_t sector;             /* to take the next packet from */
+    uint32_t offset;             /* bytes of it that are packed */
+    uint32_t seq;                /* of its next packet */
+    uint32_t sent;               /* sectors that were ever packed */
+    uint16_t crc_init;
+    uint16_t crc;   /* of what is packed of `sector` */
+    uint8_t faults; /* so far: the first closes the window to 1, the second makes requests */
+    bool padded;
     bool settling; /* the last packet before a step back is sent: the silence is timed */
     uint8_t device_percent[2]; /* PROGRESS_BAR as last notified: percent, hundredths */
-    uint8_t packet[OTTER_GATT_VALUE_MAX];
 };
 
 /*

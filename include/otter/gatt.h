@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "otter/err.h"
+#include "otter/source.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -220,6 +221,24 @@ struct otter_gatt_host_config {
     uint8_t retries;    /* espble: of a sector; gattota: of the whole; default 5 and 2;
                            OTTER_GATT_NO_RETRIES: none */
     bool requests;      /* send every packet as a write request */
+};
+
+struct otter_gatt_host_kind;
+
+/* What both host halves keep; they write it, and nobody else does. */
+struct otter_gatt_host {
+    const struct otter_gatt_host_kind *kind; /* src/proto/gatt/host.h */
+    struct otter_gatt_host_config config;
+    struct otter_source source;
+    struct otter_gatt_status status;
+    uint32_t deadline_ms; /* when armed */
+    uint32_t wait_ms;     /* a new deadline, counted from the next poll; 0: none */
+    uint32_t packet_len;  /* bytes in packet, not yet taken by the link */
+    uint8_t tries;        /* so far; of what, the protocol says */
+    uint8_t state;        /* enum in the protocol's host.c */
+    bool waiting;         /* for the response to a write request */
+    bool armed;
+    uint8_t packet[OTTER_GATT_VALUE_MAX];
 };
 
 /* The CCCD value that subscribes to a characteristic with these properties. */

@@ -71,18 +71,9 @@ struct otter_gattota_host_config {
 };
 
 struct otter_gattota_host {
-    struct otter_gattota_host_config config;
-    struct otter_gatt_status status;
-    uint32_t offset;      /* bytes of the firmware that are packed */
-    uint32_t deadline_ms; /* when armed */
-    uint32_t wait_ms;     /* a new deadline, counted from the next poll; 0: none */
-    uint32_t packet_len;  /* bytes in packet, not yet taken by the link */
-    uint8_t since;        /* packets since the last request */
-    uint8_t tries;        /* of the whole */
-    uint8_t state;        /* enum in src/proto/gattota/host.c */
-    bool waiting;         /* for the response to a write request */
-    bool armed;
-    uint8_t packet[OTTER_GATT_VALUE_MAX];
+    struct otter_gatt_host gatt; /* tries: of the whole */
+    uint32_t offset;             /* bytes of the firmware that are packed */
+    uint8_t since;               /* packets since the last request */
 };
 
 /* Recognises the protocol by its two characteristics, in either service or any other. index

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    : b.updater.ops->cancel)(b.updater.updater);
             break;
         }
-        FUZZ_HOLDS(host.offset <= b.length && host.packet_len <= sizeof host.packet);
+        FUZZ_HOLDS(host.offset <= b.length && host.gatt.packet_len <= sizeof host.gatt.packet);
     }
     return 0;
 }

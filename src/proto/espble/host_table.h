@@ -6,6 +6,8 @@
 #ifndef OTTER_PROTO_ESPBLE_HOST_TABLE_H
 #define OTTER_PROTO_ESPBLE_HOST_TABLE_H
 
+#include "proto/gatt/host.h"
+
 /* X(state, what it means) */
 #define ESPBLE_HOST_STATES(X)                                                                      \
     X(READY, "START is to be sent")                                                                \
@@ -20,25 +22,21 @@
 
 /* X(event, what it is) */
 #define ESPBLE_HOST_EVENTS(X)                                                                      \
-    X(STEP, "poll: send what can be sent")                                                         \
+    GATT_HOST_EVENTS(X)                                                                            \
     X(SECTOR_ACK, "a firmware ACK")                                                                \
-    X(COMMAND_ACK, "a command ACK")                                                                \
-    X(ATT_ERROR, "a write request was refused")                                                    \
-    X(TIMEOUT, "what is awaited did not come")                                                     \
-    X(LOST, "the link is gone")                                                                    \
-    X(CANCEL, "the user gives up")
+    X(COMMAND_ACK, "a command ACK")
 
 /* X(state, event, action, next, in words) */
 #define ESPBLE_HOST_ROWS(X)                                                                        \
     X(READY, STEP, send_start, STARTED, "send START")                                              \
     X(READY, TIMEOUT, try_again, READY, "the link does not move: wait again, a few times")         \
-    X(READY, LOST, lost, DONE, "fail")                                                             \
-    X(READY, CANCEL, cancelled, DONE, "nothing to undo")                                           \
+    X(READY, LOST, gatt_lost, DONE, "fail")                                                        \
+    X(READY, CANCEL, gatt_cancelled, DONE, "nothing to undo")                                      \
                                                                                                    \
     X(STARTED, COMMAND_ACK, start_answered, SENDING, "accepted: take the window; rejected: fail")  \
-    X(STARTED, ATT_ERROR, att_error, DONE, "fail")                                                 \
+    X(STARTED, ATT_ERROR, gatt_att_error, DONE, "fail")                                            \
     X(STARTED, TIMEOUT, try_again, READY, "send it again, a bounded number of times")              \
-    X(STARTED, LOST, lost, DONE, "fail")                                                           \
+    X(STARTED, LOST, gatt_lost, DONE, "fail")                                                      \
     X(STARTED, CANCEL, may_cancel, CANCELLING, "tell the device")                                  \
                                                                                                    \
     X(SENDING, STEP, send_packets, STOPPING, "send packets; stay until all is acknowledged")       \
@@ -66,17 +64,17 @@
     X(STOPPING, LOST, NULL, DONE, "gone with everything: success, to be looked at")                \
                                                                                                    \
     X(STOPPED, COMMAND_ACK, stop_answered, DONE, "accepted: success; rejected: fail")              \
-    X(STOPPED, ATT_ERROR, att_error, DONE, "fail")                                                 \
+    X(STOPPED, ATT_ERROR, gatt_att_error, DONE, "fail")                                            \
     X(STOPPED, TIMEOUT, try_again, STOPPING, "send it again, a bounded number of times")           \
     X(STOPPED, LOST, NULL, DONE, "gone with everything: success, to be looked at")                 \
                                                                                                    \
     X(CANCELLING, STEP, send_stop, CANCELLED, "send STOP")                                         \
-    X(CANCELLING, TIMEOUT, cancelled, DONE, "the link does not move: leave it")                    \
-    X(CANCELLING, LOST, cancelled, DONE, "cancelled")                                              \
+    X(CANCELLING, TIMEOUT, gatt_cancelled, DONE, "the link does not move: leave it")               \
+    X(CANCELLING, LOST, gatt_cancelled, DONE, "cancelled")                                         \
                                                                                                    \
-    X(CANCELLED, COMMAND_ACK, cancelled, DONE, "cancelled")                                        \
-    X(CANCELLED, ATT_ERROR, cancelled, DONE, "cancelled")                                          \
-    X(CANCELLED, TIMEOUT, cancelled, DONE, "cancelled")                                            \
-    X(CANCELLED, LOST, cancelled, DONE, "cancelled")
+    X(CANCELLED, COMMAND_ACK, gatt_cancelled, DONE, "cancelled")                                   \
+    X(CANCELLED, ATT_ERROR, gatt_cancelled, DONE, "cancelled")                                     \
+    X(CANCELLED, TIMEOUT, gatt_cancelled, DONE, "cancelled")                                       \
+    X(CANCELLED, LOST, gatt_cancelled, DONE, "cancelled")
 
 #endif
