@@ -243,6 +243,10 @@ def check_store(folder):
     with contextlib.closing(sqlite3.connect(os.path.join(folder, "devices.db"))) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = database.execute("SELECT name, sha256, size FROM file").fetchall()
+        assigned = "SELECT id, from_version, file FROM device WHERE assigned ORDER BY id"
+        assert database.execute(assigned).fetchall() == \
+            database.execute("SELECT device_id, ifnull(app_ver, ''), ifnull(update_file_path, '') "
+                             "FROM device_app ORDER BY device_id").fetchall()
     for name, sha256, size in rows:
         with open(os.path.join(folder, "blobs", sha256), "rb") as content:
             data = content.read()

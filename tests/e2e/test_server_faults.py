@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import random
@@ -62,28 +63,49 @@ class Killed:
         self.server = Server(*users, env=NO_ENVIRONMENT, start=False)
         self.images = [image(f"1.0.{n}", 2000 + 40000 * n, seed=n) for n in range(5)]
         self.hashes = [hashlib.sha256(i).hexdigest() for i in self.images]
-        self.sure = {}  # name: what an answer of 200 promised
-        self.tried = {}  # name: what was begun after that
-        self.lock = threading.Lock()
+        # Of files and devices: what an answer promised, and what was begun after that.
+        self.sure, self.tried = {}, {}
+
+    def change(self, client, key, value, *request):
+        """One change: after its answer the value is promised; before, it may be there or not."""
+        self.tried.setdefault(key, set()).add(value)
+        status, _, _ = self.server.ask(*request, client=client)
+        assert status in (200, 204) or (status == 404 and value is None), (request[:2], status)
+        self.sure[key], self.tried[key] = value, set()
 
     def write(self, name, number, stop):
-        """One client: uploads and assigns until the server goes away."""
+        """One client: changes its own file and devices until the server goes away."""
         choose = random.Random(self.seed * 1000 + number)
-        with contextlib.suppress(OSError, ssl.SSLError, ValueError, Exception):
+        try:
             client = self.server.http(20)
             while not stop.is_set():
-                which = choose.randrange(len(self.images))
-                with self.lock:
-                    self.tried.setdefault(name, set()).add(self.hashes[which])
-                status, _, _ = self.server.ask("PUT", f"/files/{name}", self.images[which],
-                                               client=client)
-                if status == 200:
-                    with self.lock:
-                        self.sure[name] = self.hashes[which]
-                        self.tried[name] = set()
-                device = f"d{choose.randrange(20)}"
-                self.server.ask("PUT", f"/devices/{device}", f'"{device}","{which}","{name}"',
-                                client=client)
+                self.some_changes(client, name, choose)
+        except (OSError, http.client.HTTPException):
+            pass  # it was killed
+        except BaseException as problem:  # pylint: disable=broad-except # told by the main thread
+            self.problem = f"seed {self.seed}: {problem!r}"
+
+    def some_changes(self, client, name, choose):
+        which = choose.randrange(len(self.images))
+        self.change(client, name, self.hashes[which], "PUT", f"/files/{name}", self.images[which])
+        device = f"{name}{choose.randrange(10)}"
+        self.change(client, device, (str(which), name), "PUT", f"/devices/{device}",
+                    f'"{device}","{which}","{name}"')
+        if choose.randrange(3) == 0:
+            device = f"{name}{choose.randrange(10)}"
+            self.change(client, device, None, "DELETE", f"/devices/{device}")
+        if choose.randrange(5) == 0:
+            self.change(client, name, None, "DELETE", f"/api/v1/images/{name}?force=1")
+
+    def look(self):
+        """What is there after a kill is what was promised, or was being done."""
+        there = check_store(self.server.data)
+        with contextlib.closing(self.server.database()) as database:
+            there |= {row[0]: row[1:] for row in database.execute("SELECT * FROM device_app")}
+        for key in self.tried.keys() | self.sure.keys() | there.keys():
+            allowed = self.tried.get(key, set()) | {self.sure.get(key)}
+            assert there.get(key) in allowed, (key, there.get(key), allowed)
+            self.sure[key], self.tried[key] = there.get(key), set()
 
     def one(self, number):
         self.server.start()
@@ -98,11 +120,7 @@ class Killed:
         stop.set()
         for thread in threads:
             thread.join()
-        there = check_store(self.server.data)
-        for name in names:
-            allowed = self.tried.get(name, set()) | {self.sure.get(name)}
-            assert there.get(name) in allowed, (name, there.get(name), allowed)
-            self.sure[name], self.tried[name] = there.get(name), set()
+        self.look()
 
     def run(self):
         number = -1
@@ -119,7 +137,7 @@ class Killed:
             assert os.listdir(os.path.join(self.server.data, "tmp")) == []
             self.server.close()
         except BaseException as problem:  # pylint: disable=broad-except # told by the main thread
-            self.problem = f"seed {self.seed}, kill {number}: {problem!r}"
+            self.problem = self.problem or f"seed {self.seed}, kill {number}: {problem!r}"
 
 
 def test_S01_kill_at_any_moment(users):
@@ -576,7 +594,7 @@ def test_S11_clock_jumps(tmp_path):
         assert server.ask("PUT", "/files/fw.bin", image("1"), client=client)[0] == 200
         assert server.ask("PUT", "/devices/a", '"a","1","fw.bin"', client=client)[0] == 200
         for jump in (86400 * 400, -86400 * 400, 3600, -3600, 0):
-            clock.write_text(f"-{jump}" if jump >= 0 else f"-{jump}"[0] + f"{jump}")
+            clock.write_text(f"-{jump}")
             said = {server.ask("GET", "/devices/a?app_ver=1", client=client)[0] for _ in range(20)}
             assert said == {200}
             assert server.ask("PUT", "/devices/a", '"a","1","fw.bin"')[0] == 200
