@@ -12,6 +12,7 @@
 #define REPORT_MS 15000L
 #define REPORT_TRIES 4u
 #define REPORT_GAP_MS 2000u /* doubled after each try */
+#define REPORT_MAX 2048u    /* bytes: texts of 255, escaped */
 #define VALUE_MAX 1024      /* bytes of a header's value; a longer one is not looked at */
 #define AT_ONCE 64          /* events of one epoll_wait */
 
@@ -276,45 +277,15 @@ static otter_err err_of(CURLcode code)
 
 /* --- reports --------------------------------------------------------------------------------- */
 
-/* A JSON string; what it cannot hold becomes '?'. */
-static void put_string(FILE *f, const char *text)
-{
-    fputc('"', f);
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-
-        if (byte == '"' || byte == '\\') {
-            fputc('\\', f);
-        }
-        fputc(byte < 0x20 || byte == 0x7F ? '?' : byte, f);
-    }
-    fputc('"', f);
-}
-
 bool otter_fuota_client_report(struct otter_fuota_client *c,
                                const struct otter_fuota_report *report, uint32_t now_ms)
 {
-    const char *const parts[][2] = {{"result", report->result},
-                                    {"detail", report->detail},
-                                    {"version", report->version},
-                                    {"running", report->running}};
-    size_t len;
-
     if (c->reporting) {
         hang_up(c, false);
     }
     free(c->report);
-    c->report = NULL;
-    FILE *f = open_memstream(&c->report, &len);
-    if (f == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        fprintf(f, "%s\"%s\": ", i == 0 ? "{" : ", ", parts[i][0]);
-        put_string(f, parts[i][1] != NULL ? parts[i][1] : "");
-    }
-    fputs("}\n", f);
-    if (fclose(f) != 0) {
+    c->report = malloc(REPORT_MAX);
+    if (c->report != NULL && otter_fuota_report_body(c->report, REPORT_MAX, report) != OTTER_OK) {
         free(c->report);
         c->report = NULL;
     }
@@ -328,18 +299,14 @@ bool otter_fuota_client_has_report(const struct otter_fuota_client *c)
     return c->report != NULL;
 }
 
-/* The check's URL names the device as it must be escaped: the report goes beside it. */
 static bool send_report(struct otter_fuota_client *c)
 {
     const struct otter_fuota_config *config = &c->machine.config;
     char url[2 * OTTER_FUOTA_URL_MAX];
-    char *id = curl_easy_escape(c->easy, config->device_id, 0);
 
-    if (id == NULL) {
+    if (otter_fuota_report_url(url, sizeof(url), config->server, config->device_id) != OTTER_OK) {
         return false;
     }
-    snprintf(url, sizeof(url), "%s/api/v1/devices/%s/report", config->server, id);
-    curl_free(id);
     if (!prepare(c, url, true)) {
         return false;
     }

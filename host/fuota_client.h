@@ -28,14 +28,6 @@ struct otter_fuota_socket {
     int fd;
 };
 
-/* What a device says of an update, for servers that take it (otterd). Texts outlive the call. */
-struct otter_fuota_report {
-    const char *result; /* "updated", "failed", "rolled-back" */
-    const char *detail;
-    const char *version;
-    const char *running; /* digest of the running image, 64 hexadecimal digits */
-};
-
 /* Filled by the owner, and outlives the client. */
 struct otter_fuota_client_config {
     const struct otter_https *https;
@@ -54,7 +46,7 @@ struct otter_fuota_client {
     CURL *easy;
     struct curl_slist *headers;
     struct otter_fuota_socket sockets[OTTER_FUOTA_CLIENT_SOCKETS];
-    char *report;       /* body to be sent, or NULL */
+    char *report;       /* body to be sent, freed by the client, or NULL */
     uint32_t timer_at;  /* when curl wants to be called */
     uint32_t report_at; /* when the report is sent next */
     uint32_t taken;     /* bytes of body in this step */

@@ -217,6 +217,21 @@ void otter_fuota_end(struct otter_fuota *f, otter_err err, uint32_t now_ms);
 /* Gives up what runs, aborts the download, and waits for the next check as after a failure. */
 void otter_fuota_cancel(struct otter_fuota *f, uint32_t now_ms);
 
+/* What a device says of an update, for servers that take it (otterd): a POST of application/json. A
+ * server that does not know of it answers 404 or nothing. No text is NULL. */
+struct otter_fuota_report {
+    const char *result; /* "updated", "failed", "rolled-back" */
+    const char *detail; /* at most 255 bytes, as are the next two */
+    const char *version;
+    const char *running; /* digest of the running image, 64 hexadecimal digits */
+};
+
+/* Where it goes, and what is sent; terminated. OTTER_ERR_LENGTH: it does not fit. */
+OTTER_CHECKED otter_err otter_fuota_report_url(char *out, size_t size, const char *server,
+                                               const char *device_id);
+OTTER_CHECKED otter_err otter_fuota_report_body(char *out, size_t size,
+                                                const struct otter_fuota_report *report);
+
 #ifdef __cplusplus
 }
 #endif

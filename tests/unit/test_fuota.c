@@ -278,6 +278,25 @@ static void the_page_shows_the_table(void **state)
     }
 }
 
+static void what_is_reported(void **state)
+{
+    (void)state;
+    const struct otter_fuota_report report = {
+        .result = "updated", .detail = "a \"b\" \\ \n\xC3", .version = "1.1.0", .running = "00ff"};
+    static const char expected[] = "{\"result\": \"updated\", \"detail\": \"a \\\"b\\\" \\\\ ??\", "
+                                   "\"version\": \"1.1.0\", \"running\": \"00ff\"}\n";
+    char text[256];
+
+    assert_int_equal(otter_fuota_report_url(text, sizeof(text), SERVER, "room 1"), OTTER_OK);
+    assert_string_equal(text, SERVER "/api/v1/devices/room%201/report");
+    assert_int_equal(otter_fuota_report_url(text, 40, SERVER, "room 1"), OTTER_ERR_LENGTH);
+    assert_int_equal(otter_fuota_report_body(text, sizeof(text), &report), OTTER_OK);
+    assert_string_equal(text, expected);
+    assert_int_equal(otter_fuota_report_body(text, sizeof(expected), &report), OTTER_OK);
+    assert_int_equal(otter_fuota_report_body(text, sizeof(expected) - 1, &report),
+                     OTTER_ERR_LENGTH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +313,7 @@ int main(void)
         CASE(etags_that_are_of_no_use),
         cmocka_unit_test(the_page_shows_the_table),
         cmocka_unit_test(dates_count_as_the_calendar_does),
+        cmocka_unit_test(what_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include <esp_http_client.h>
 #include <esp_log.h>
 #include <esp_mac.h>
 #include <esp_random.h>
@@ -23,6 +22,7 @@
 #define OTTER_FUOTA_RESUME 0
 #endif
 
+#include "fuota.h"
 #include "internal.h"
 
 #define STOP_LOOK_MS 500u /* a task that waits looks this often whether it is to stop */
@@ -45,7 +45,9 @@ static struct {
     SemaphoreHandle_t stopped; /* given when the task is gone */
     bool busy;                 /* the machine is in use */
     volatile bool stop;
-    bool untrusted; /* the certificate was refused */
+    bool untrusted;   /* the certificate was refused */
+    bool answered;    /* a check is over that the server answered: it can be told things */
+    otter_err failed; /* what refused the image of that check, or OTTER_OK */
     uint32_t wait_ms;
     char buf[CONFIG_OTTER_FUOTA_BUFFER];
 } fuota;
@@ -97,26 +99,27 @@ static esp_err_t on_http(esp_http_client_event_t *event)
     return ESP_OK;
 }
 
-static esp_http_client_handle_t new_client(const struct otter_fuota_request *request)
+esp_http_client_handle_t otter_idf_fuota_client(const struct otter_idf_fuota_config *c,
+                                                const char *url, bool login, uint32_t timeout_ms,
+                                                http_event_handle_cb on_event)
 {
-    bool login = request->authorize && fuota.config.username[0] != '\0';
     esp_http_client_config_t config = {
-        .url = request->url,
-        .username = login ? fuota.config.username : NULL,
-        .password = login ? fuota.config.password : NULL,
+        .url = url,
+        .username = login ? c->username : NULL,
+        .password = login ? c->password : NULL,
         .auth_type = login ? HTTP_AUTH_TYPE_BASIC : HTTP_AUTH_TYPE_NONE,
-        .cert_pem = fuota.config.ca,
-        .timeout_ms = (int)request->timeout_ms,
+        .cert_pem = c->ca,
+        .timeout_ms = (int)timeout_ms,
         .disable_auto_redirect = true,
         .max_authorization_retries = -1,
-        .event_handler = on_http,
+        .event_handler = on_event,
         .buffer_size = CONFIG_OTTER_FUOTA_BUFFER,
         .buffer_size_tx = 1024, /* a URL of 512 bytes, and the headers */
         .transport_type = HTTP_TRANSPORT_OVER_SSL,
     };
 
 #ifdef CONFIG_MBEDTLS_CERTIFICATE_BUNDLE
-    if (fuota.config.ca == NULL) {
+    if (c->ca == NULL) {
         config.crt_bundle_attach = esp_crt_bundle_attach;
     }
 #endif
@@ -177,7 +180,9 @@ static otter_err take_answer(esp_http_client_handle_t client)
 static otter_err exchange(void)
 {
     const struct otter_fuota_request *request = &fuota.machine.request;
-    esp_http_client_handle_t client = new_client(request);
+    bool login = request->authorize && fuota.config.username[0] != '\0';
+    esp_http_client_handle_t client =
+        otter_idf_fuota_client(&fuota.config, request->url, login, request->timeout_ms, on_http);
 
     if (client == NULL) {
         return OTTER_ERR_LINK;
@@ -197,6 +202,13 @@ static otter_err exchange(void)
 
 /* ---- the machine ---------------------------------------------------------------------------- */
 
+/* Of the image, not of the moment. */
+static bool is_of_image(otter_err err)
+{
+    return err != OTTER_ERR_BUSY && err != OTTER_ERR_STATE && err != OTTER_ERR_PENDING &&
+           err != OTTER_ERR_RESTART;
+}
+
 static void on_event(void *ctx, const struct otter_fuota_event *event)
 {
     const struct otter_idf_fuota_news news = {
@@ -211,6 +223,9 @@ static void on_event(void *ctx, const struct otter_fuota_event *event)
         ESP_LOGI(TAG, "result %d, error %d, HTTP %u", (int)event->result, (int)event->err,
                  event->status);
         fuota.wait_ms = event->wait_ms;
+        bool refused = event->result == OTTER_FUOTA_SYSTEM_ERROR;
+        fuota.answered = refused || event->result == OTTER_FUOTA_NO_UPDATE;
+        fuota.failed = refused && is_of_image(event->err) ? event->err : OTTER_OK;
     }
     /* Either way the server has answered: the next update can come. */
     if (event->kind == OTTER_FUOTA_EVENT_OFFER || event->result == OTTER_FUOTA_NO_UPDATE) {
@@ -337,6 +352,10 @@ static uint32_t step(bool *restart)
 {
     uint32_t wait = 0;
 
+    if (fuota.answered) {
+        fuota.answered = false;
+        otter_idf_fuota_tell(&fuota.config, fuota.failed, fuota.buf, sizeof(fuota.buf));
+    }
     switch (otter_fuota_poll(&fuota.machine, otter_idf_now_ms(), &wait)) {
     case OTTER_FUOTA_ASK: {
         otter_err err = exchange();
