@@ -44,7 +44,8 @@ static int run_scan(struct call *call)
     }
     int code = device_list_scan(&list, scheme, &options);
     if (code != EXIT_OK && (list.count == 0 || scheme != NULL)) {
-        fail(call, code, "%s", list.complaint);
+        fail(call, code, "%s%s", list.complaint,
+             scheme == NULL ? " (\"otter doctor\" says what to do)" : "");
     } else {
         code = EXIT_OK;
     }

@@ -139,8 +139,10 @@ static int find_both(struct call *call, const struct otter_target_options *o, ch
         bool is_file = i == 1 || (call->arg_count == 1 && !is_target);
 
         if (!is_target && !is_file) {
-            return fail(call, EXIT_USAGE, "\"%s\" is not a target: they look like %s",
-                        safe(call->args[i]), otter_target_scheme_at(0)->example);
+            return fail(call, EXIT_USAGE,
+                        "\"%s\" is not a target: they begin with their kind, as in att:SOCKET, "
+                        "ble:ADDRESS or hosted:LINE",
+                        safe(call->args[i]));
         }
         *(is_target ? uri : path) = strdup(call->args[i]);
     }

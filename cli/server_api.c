@@ -130,7 +130,8 @@ static int no_answer(struct server_api *api, CURLcode code)
                     "this machine has no CA certificates to trust a server by: --cacert names the "
                     "server's, or install the package ca-certificates");
     }
-    return fail(api->call, EXIT_LINK, "%.*s: %s", (int)api->url_len, api->url, why);
+    return fail(api->call, EXIT_LINK, "%.*s: %s: is it running there?", (int)api->url_len, api->url,
+                why);
 }
 
 static int refused(struct server_api *api)

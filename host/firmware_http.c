@@ -354,7 +354,8 @@ static void told(struct http *h, CURLcode code)
     } else if (code == CURLE_WRITE_ERROR) {
         why = h->head.phrase;
     }
-    fatal(h, "%s", why);
+    fatal(h, "%s%s", why,
+          code == CURLE_SSL_CONNECT_ERROR ? ": no TLS connection; is it an https server?" : "");
 }
 
 static bool missing(const struct http *h)

@@ -292,16 +292,21 @@ static void explain_refusal(struct otter_gatt_update *u)
               "bluetoothctl pair ADDRESS)";
     } else if (status->att == OTTER_ATT_IN_PROGRESS) {
         why = "it is serving somebody else";
-    } else if (status->att != OTTER_ATT_OK) {
+    } else if (status->att != OTTER_ATT_OK && status->att != OTTER_ATT_WRITE_REJECTED) {
         snprintf(error, sizeof(error), "the device refused a write: %s",
                  otter_att_error_text(status->att));
         why = error;
     } else if (u->result->before.state == OTTER_TARGET_STATE_PENDING) {
         why = "it has not confirmed the image that runs now";
     } else if (status->done == 0) {
-        why = "another update may be running, or the image is larger than its slot";
+        why = "another update may be running, or it does not take this image: its size, project or "
+              "version (the device's log says which)";
     } else if (status->done == status->total) {
-        why = "it does not accept this image";
+        why = "it has all of the image and does not accept it: damaged, or signed with a key that "
+              "it does not trust (the device's log says which)";
+    } else if (status->att == OTTER_ATT_WRITE_REJECTED) {
+        why = "it has ended the update: the image may be larger than its slot (the device's log "
+              "says more)";
     }
     otter_target_end(u->result, OTTER_TARGET_REFUSED, OTTER_ERR_REFUSED,
                      "the device refused the update: %s; its firmware stays", why);

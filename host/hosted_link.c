@@ -139,7 +139,10 @@ otter_err otter_hosted_link_open(const char *address, int *fd, char *error, size
     *fd = a.is_socket ? open_socket(a.path)
                       : open(a.path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (*fd < 0) {
-        snprintf(error, size, "%s: %s", a.path, strerror(errno));
+        const char *why = a.is_socket || (errno != ENOENT && errno != EACCES) ? strerror(errno)
+                          : errno == ENOENT ? "there is no such line (see otter doctor serial)"
+                                            : "this user may not use it (see otter doctor serial)";
+        snprintf(error, size, "%s: %s", a.path, why);
         return OTTER_ERR_LINK;
     }
     const char *why = NULL;
