@@ -70,8 +70,10 @@ struct otter_encrypted {
     /* Told why an update ended, which the session behind does not know; set after init, or NULL. */
     void (*refused)(void *ctx, otter_err err);
     void *refused_ctx;
+    bool plain_too;    /* set after init: images that are not encrypted pass through as they are */
     const void *owner; /* the transport whose update this is */
-    uint32_t length;   /* announced, of ciphertext; or OTTER_LENGTH_UNKNOWN */
+    uint32_t length;   /* announced, of what the session gets; or OTTER_LENGTH_UNKNOWN */
+    uint32_t file;     /* with plain_too: announced, of all that comes */
     uint32_t left;     /* bytes of ciphertext still to come */
     uint32_t trailing; /* bytes that came behind */
     uint32_t start;    /* of what waits in buf */
@@ -90,10 +92,15 @@ struct otter_encrypted_transport {
 void otter_encrypted_init(struct otter_encrypted *e, struct otter_cipher cipher);
 
 /*
- * The sink for a transport. It takes nothing but encrypted images; what is not one ends with
+ * The sink for a transport. Without plain_too it takes nothing but encrypted images; what is not
+ * one ends with
  * OTTER_ERR_UNENCRYPTED or OTTER_ERR_ENCRYPTED_HEADER at the first bytes, one for another key with
  * OTTER_ERR_ENCRYPTED_KEY at the first decrypted ones. finish() asks for the tag before the session
  * is asked to finish, so nothing is selected without it (OTTER_ERR_ENCRYPTED_TAG).
+ *
+ * With plain_too the first four bytes decide: the magic, and the image is decrypted; anything else
+ * goes to the session, which takes it or not. The session behind is begun with the length announced
+ * and, once the image is seen to be encrypted, again with what that leaves without the header.
  */
 struct otter_sink otter_encrypted_sink(struct otter_encrypted_transport *transport);
 

@@ -8,8 +8,17 @@
 #include "base/fsm.h"
 #include "secure/bytes.h"
 
-enum state { STATE_IDLE, STATE_HEADER, STATE_BODY, STATE_CHECKED };
-enum event { EVENT_BEGIN, EVENT_WRITE, EVENT_OPEN, EVENT_FINISH, EVENT_ABORT };
+enum state { STATE_IDLE, STATE_MAGIC, STATE_HEADER, STATE_BODY, STATE_CHECKED, STATE_PLAIN };
+enum event {
+    EVENT_BEGIN,
+    EVENT_BEGIN_ANY,
+    EVENT_WRITE,
+    EVENT_ENCRYPTED,
+    EVENT_PLAIN,
+    EVENT_OPEN,
+    EVENT_FINISH,
+    EVENT_ABORT,
+};
 
 #define MAGIC_SIZE 4u
 #define IMAGE_MAGIC 0xE9u
@@ -31,50 +40,103 @@ static struct otter_encrypted *of(void *machine)
 
 /* ---- begin and header ---------------------------------------------------------------------- */
 
-static otter_err do_begin(void *machine, void *arg)
+/* Begins what is behind, with as many bytes. */
+static otter_err begin_next(struct otter_encrypted *e, const struct call *c, uint32_t length)
 {
-    struct otter_encrypted *e = of(machine);
-    struct call *c = arg;
     const struct otter_sink *next = &c->transport->next;
-    uint32_t length = c->length;
+    otter_err err = next->ops->begin(next->ctx, length);
 
+    if (err == OTTER_OK) {
+        e->owner = c->transport;
+        e->length = length;
+        e->left = e->trailing = e->start = 0;
+    }
+    return err;
+}
+
+/* An encrypted image of so many bytes, header and all. */
+static otter_err begin_encrypted(struct otter_encrypted *e, const struct call *c, uint32_t length)
+{
     if (length != OTTER_LENGTH_UNKNOWN) {
         if (length <= OTTER_ENCRYPTED_HEADER) {
             return length == 0 ? OTTER_ERR_EMPTY : OTTER_ERR_TRUNCATED;
         }
         length -= OTTER_ENCRYPTED_HEADER;
     }
-    otter_err err = next->ops->begin(next->ctx, length);
-    if (err != OTTER_OK) {
-        return err;
-    }
-    e->owner = c->transport;
-    e->length = length;
-    e->left = e->trailing = e->start = e->waiting = 0;
-    return OTTER_OK;
+    return begin_next(e, c, length);
 }
 
-static otter_err check_magic(const struct otter_encrypted *e)
+static otter_err do_begin(void *machine, void *arg)
+{
+    struct otter_encrypted *e = of(machine);
+    struct call *c = arg;
+
+    e->waiting = 0;
+    return begin_encrypted(e, c, c->length);
+}
+
+/* Nobody knows yet what comes. What is too large as it is may fit without its header. */
+static otter_err do_begin_any(void *machine, void *arg)
+{
+    struct otter_encrypted *e = of(machine);
+    struct call *c = arg;
+    otter_err err = begin_next(e, c, c->length);
+
+    e->waiting = 0;
+    e->file = c->length;
+    return err == OTTER_ERR_TOO_LARGE ? begin_encrypted(e, c, c->length) : err;
+}
+
+static bool is_encrypted(const struct otter_encrypted *e)
 {
     struct otter_reader r = otter_reader_on(e->buf, e->waiting);
     uint32_t magic = otter_read_u32(&r);
 
-    if (otter_reader_ok(&r) != OTTER_OK || magic == OTTER_ENCRYPTED_MAGIC) {
-        return OTTER_OK;
-    }
-    return e->buf[0] == IMAGE_MAGIC ? OTTER_ERR_UNENCRYPTED : OTTER_ERR_ENCRYPTED_HEADER;
+    return otter_reader_ok(&r) == OTTER_OK && magic == OTTER_ENCRYPTED_MAGIC;
+}
+
+static void gather(struct otter_encrypted *e, struct call *c, uint32_t end)
+{
+    size_t room = end - e->waiting;
+
+    c->used = c->len < room ? c->len : room;
+    memcpy(e->buf + e->waiting, c->data, c->used);
+    e->waiting += (uint32_t)c->used;
+}
+
+static otter_err gather_magic(void *machine, void *arg)
+{
+    gather(of(machine), arg, MAGIC_SIZE);
+    return OTTER_OK;
 }
 
 static otter_err gather_header(void *machine, void *arg)
 {
     struct otter_encrypted *e = of(machine);
-    struct call *c = arg;
-    size_t room = OTTER_ENCRYPTED_HEADER - e->waiting;
 
-    c->used = c->len < room ? c->len : room;
-    memcpy(e->buf + e->waiting, c->data, c->used);
-    e->waiting += (uint32_t)c->used;
-    return check_magic(e);
+    gather(e, arg, OTTER_ENCRYPTED_HEADER);
+    if (e->waiting < MAGIC_SIZE || is_encrypted(e)) {
+        return OTTER_OK;
+    }
+    return e->buf[0] == IMAGE_MAGIC ? OTTER_ERR_UNENCRYPTED : OTTER_ERR_ENCRYPTED_HEADER;
+}
+
+/* It is encrypted: what is behind was told the length of the whole file. */
+static otter_err go_encrypted(void *machine, void *arg)
+{
+    struct otter_encrypted *e = of(machine);
+
+    return e->length == e->file && e->file != OTTER_LENGTH_UNKNOWN
+               ? begin_encrypted(e, arg, e->file)
+               : OTTER_OK;
+}
+
+/* It is not: what was begun must be for all of it. */
+static otter_err go_plain(void *machine, void *arg)
+{
+    const struct otter_encrypted *e = of(machine);
+
+    return e->length == e->file ? OTTER_OK : OTTER_ERR_TOO_LARGE;
 }
 
 static otter_err open_header(void *machine, void *arg)
@@ -109,7 +171,14 @@ static otter_err pass_on(struct otter_encrypted *e, const struct otter_sink *nex
 
     e->start += (uint32_t)used;
     e->waiting -= (uint32_t)used;
-    /* With another key the first bytes are anything but an image. */
+    return err;
+}
+
+/* With another key the first bytes are anything but an image. */
+static otter_err pass_decrypted(struct otter_encrypted *e, const struct otter_sink *next)
+{
+    otter_err err = pass_on(e, next);
+
     return err == OTTER_ERR_IMAGE_MAGIC ? OTTER_ERR_ENCRYPTED_KEY : err;
 }
 
@@ -120,7 +189,7 @@ static otter_err decrypt(void *machine, void *arg)
     size_t n = c->len < e->left ? c->len : e->left;
 
     if (e->waiting > 0) {
-        return pass_on(e, &c->transport->next);
+        return pass_decrypted(e, &c->transport->next);
     }
     if (e->left == 0) {
         c->used = c->len;
@@ -137,7 +206,7 @@ static otter_err decrypt(void *machine, void *arg)
     e->left -= (uint32_t)n;
     e->start = 0;
     e->waiting = (uint32_t)n;
-    return pass_on(e, &c->transport->next);
+    return pass_decrypted(e, &c->transport->next);
 }
 
 /* ---- finish -------------------------------------------------------------------------------- */
@@ -153,7 +222,7 @@ static otter_err check_tag(void *machine, void *arg)
     struct call *c = arg;
 
     if (e->waiting > 0) {
-        otter_err err = pass_on(e, &c->transport->next);
+        otter_err err = pass_decrypted(e, &c->transport->next);
         return err == OTTER_OK ? OTTER_ERR_AGAIN : err;
     }
     return e->left > 0 ? OTTER_ERR_TRUNCATED : e->cipher.ops->finish(e->cipher.ctx, e->tag);
@@ -166,21 +235,54 @@ static otter_err finish_next(void *machine, void *arg)
     return c->transport->next.ops->finish(c->transport->next.ctx);
 }
 
+/* ---- what is not encrypted ----------------------------------------------------------------- */
+
+static otter_err write_plain(void *machine, void *arg)
+{
+    struct otter_encrypted *e = of(machine);
+    struct call *c = arg;
+    const struct otter_sink *next = &c->transport->next;
+
+    return e->waiting > 0 ? pass_on(e, next)
+                          : next->ops->write(next->ctx, c->data, c->len, &c->used);
+}
+
+static otter_err finish_plain(void *machine, void *arg)
+{
+    struct otter_encrypted *e = of(machine);
+    struct call *c = arg;
+
+    if (e->waiting > 0) {
+        otter_err err = pass_on(e, &c->transport->next);
+        return err == OTTER_OK ? OTTER_ERR_AGAIN : err;
+    }
+    return finish_next(machine, arg);
+}
+
 /* ---- the table ------------------------------------------------------------------------------ */
 
 /* clang-format off */
 static const struct otter_fsm_row rows[] = {
-    /* state          event         next           failed      action */
-    {STATE_IDLE,    EVENT_BEGIN,  STATE_HEADER,  STATE_IDLE, do_begin},
-    {STATE_HEADER,  EVENT_WRITE,  STATE_HEADER,  STATE_IDLE, gather_header},
-    {STATE_HEADER,  EVENT_OPEN,   STATE_BODY,    STATE_IDLE, open_header},
-    {STATE_HEADER,  EVENT_FINISH, STATE_IDLE,    STATE_IDLE, too_short},
-    {STATE_HEADER,  EVENT_ABORT,  STATE_IDLE,    STATE_IDLE, NULL},
-    {STATE_BODY,    EVENT_WRITE,  STATE_BODY,    STATE_IDLE, decrypt},
-    {STATE_BODY,    EVENT_FINISH, STATE_CHECKED, STATE_IDLE, check_tag},
-    {STATE_BODY,    EVENT_ABORT,  STATE_IDLE,    STATE_IDLE, NULL},
-    {STATE_CHECKED, EVENT_FINISH, STATE_IDLE,    STATE_IDLE, finish_next},
-    {STATE_CHECKED, EVENT_ABORT,  STATE_IDLE,    STATE_IDLE, NULL},
+    /* state         event            next           failed      action */
+    {STATE_IDLE,     EVENT_BEGIN,     STATE_HEADER,  STATE_IDLE, do_begin},
+    {STATE_IDLE,     EVENT_BEGIN_ANY, STATE_MAGIC,   STATE_IDLE, do_begin_any},
+    {STATE_MAGIC,    EVENT_WRITE,     STATE_MAGIC,   STATE_IDLE, gather_magic},
+    {STATE_MAGIC,    EVENT_ENCRYPTED, STATE_HEADER,  STATE_IDLE, go_encrypted},
+    {STATE_MAGIC,    EVENT_PLAIN,     STATE_PLAIN,   STATE_IDLE, go_plain},
+    {STATE_MAGIC,    EVENT_FINISH,    STATE_IDLE,    STATE_IDLE, too_short},
+    {STATE_MAGIC,    EVENT_ABORT,     STATE_IDLE,    STATE_IDLE, NULL},
+    {STATE_HEADER,   EVENT_WRITE,     STATE_HEADER,  STATE_IDLE, gather_header},
+    {STATE_HEADER,   EVENT_OPEN,      STATE_BODY,    STATE_IDLE, open_header},
+    {STATE_HEADER,   EVENT_FINISH,    STATE_IDLE,    STATE_IDLE, too_short},
+    {STATE_HEADER,   EVENT_ABORT,     STATE_IDLE,    STATE_IDLE, NULL},
+    {STATE_BODY,     EVENT_WRITE,     STATE_BODY,    STATE_IDLE, decrypt},
+    {STATE_BODY,     EVENT_FINISH,    STATE_CHECKED, STATE_IDLE, check_tag},
+    {STATE_BODY,     EVENT_ABORT,     STATE_IDLE,    STATE_IDLE, NULL},
+    {STATE_CHECKED,  EVENT_FINISH,    STATE_IDLE,    STATE_IDLE, finish_next},
+    {STATE_CHECKED,  EVENT_ABORT,     STATE_IDLE,    STATE_IDLE, NULL},
+    {STATE_PLAIN,    EVENT_WRITE,     STATE_PLAIN,   STATE_IDLE, write_plain},
+    {STATE_PLAIN,    EVENT_FINISH,    STATE_IDLE,    STATE_IDLE, finish_plain},
+    {STATE_PLAIN,    EVENT_ABORT,     STATE_IDLE,    STATE_IDLE, NULL},
 };
 /* clang-format on */
 
@@ -229,7 +331,7 @@ static otter_err sink_begin(void *ctx, uint32_t length)
     if (err == OTTER_OK) {
         (void)!run(t, EVENT_ABORT, &c);
     }
-    return run(t, EVENT_BEGIN, &c);
+    return run(t, t->encrypted->plain_too ? EVENT_BEGIN_ANY : EVENT_BEGIN, &c);
 }
 
 static otter_err sink_write(void *ctx, const uint8_t *data, size_t len, size_t *used)
@@ -242,11 +344,16 @@ static otter_err sink_write(void *ctx, const uint8_t *data, size_t len, size_t *
         err = run(t, EVENT_WRITE, &c);
     }
     *used = c.used;
-    if (err == OTTER_OK && t->encrypted->state == STATE_HEADER &&
-        t->encrypted->waiting == OTTER_ENCRYPTED_HEADER) {
-        err = run(t, EVENT_OPEN, &c);
+    if (err != OTTER_OK) {
+        return err;
     }
-    return err;
+    if (t->encrypted->state == STATE_MAGIC && t->encrypted->waiting == MAGIC_SIZE) {
+        return run(t, is_encrypted(t->encrypted) ? EVENT_ENCRYPTED : EVENT_PLAIN, &c);
+    }
+    if (t->encrypted->state == STATE_HEADER && t->encrypted->waiting == OTTER_ENCRYPTED_HEADER) {
+        return run(t, EVENT_OPEN, &c);
+    }
+    return OTTER_OK;
 }
 
 static otter_err sink_finish(void *ctx)

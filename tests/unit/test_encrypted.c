@@ -345,6 +345,102 @@ static void afresh_after_any_part(void **state)
     assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 4096), OTTER_OK);
 }
 
+/* ---- a device that takes plain images, too --------------------------------------------------- */
+
+static void put_plain(struct fixture *f)
+{
+    memcpy(f->file, f->image, f->image_len);
+    f->len = f->image_len;
+}
+
+static void plain_and_encrypted_by_their_first_bytes(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t pieces[] = {1, 3, 4, 5, 511, 512, 513, 4096, 100000};
+
+    f->encrypted.plain_too = true;
+    for (int plain = 0; plain < 2; plain++) {
+        encrypt_for(f, BY_RSA, 10000);
+        if (plain) {
+            put_plain(f);
+        }
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+            uint32_t length = i % 2 ? OTTER_LENGTH_UNKNOWN : (uint32_t)f->len;
+            assert_int_equal(update_with(f, length, f->len, pieces[i]), OTTER_OK);
+            assert_memory_equal(f->ram.mem, f->image, f->image_len);
+            assert_false(f->ram.broke_rules);
+            restart(f);
+        }
+    }
+}
+
+/* Damage, truncation and other files are refused as by a device that takes the one kind. */
+static void taking_both_lets_nothing_else_in(void **state)
+{
+    struct fixture *f = *state;
+
+    f->encrypted.plain_too = true;
+    encrypt_for(f, BY_RSA, SMALL);
+    for (size_t bit = 0; bit < f->len * 8; bit += 5 * stride) {
+        assert_int_not_equal(flipped(f, bit), OTTER_OK);
+    }
+    for (size_t len = 0; len < f->len; len += len < 8 || len > 500 ? 1 : 61) {
+        assert_int_equal(update_with(f, OTTER_LENGTH_UNKNOWN, len, 4096), OTTER_ERR_TRUNCATED);
+    }
+    for (uint32_t length = 1; length < f->len; length += 61) {
+        assert_int_equal(update_with(f, length, length, 4096), OTTER_ERR_TRUNCATED);
+    }
+    assert_int_equal(update_with(f, 0, 0, 4096), OTTER_ERR_EMPTY);
+    assert_int_equal(update_with(f, (uint32_t)f->len + 1, f->len, 4096), OTTER_ERR_TRAILING);
+    put_plain(f);
+    for (size_t bit = 0; bit < f->len * 8; bit++) {
+        assert_int_not_equal(flipped(f, bit), OTTER_OK);
+    }
+    for (size_t len = 0; len < f->len; len++) {
+        assert_int_equal(update_with(f, OTTER_LENGTH_UNKNOWN, len, 4096), OTTER_ERR_TRUNCATED);
+    }
+    memcpy(f->file, "<htm", 4);
+    assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 1), OTTER_ERR_IMAGE_MAGIC);
+}
+
+/* The header must not count against the slot, and must not make room for what is too large. */
+static void taking_both_knows_the_slot(void **state)
+{
+    struct fixture *f = *state;
+
+    f->encrypted.plain_too = true;
+    for (uint32_t more = 0; more <= OTTER_ENCRYPTED_HEADER; more += 256) {
+        encrypt_for(f, BY_RSA, RAM_SLOT_SIZE - OTTER_ENCRYPTED_HEADER + more);
+        assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 4096), OTTER_OK);
+        restart(f);
+    }
+    unsigned erases = f->ram.erases;
+    encrypt_for(f, BY_RSA, RAM_SLOT_SIZE + 16);
+    assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 4096), OTTER_ERR_TOO_LARGE);
+    put_plain(f);
+    assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 4096), OTTER_ERR_TOO_LARGE);
+    assert_int_equal(f->ram.erases, erases);
+}
+
+static void taking_both_one_update_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct otter_sink a = otter_encrypted_sink(&f->transport[0]);
+    struct otter_sink b = otter_encrypted_sink(&f->transport[1]);
+
+    f->encrypted.plain_too = true;
+    for (size_t len = 0; len < f->len; len += len < 10 ? 1 : 509) {
+        assert_int_equal(a.ops->begin(a.ctx, (uint32_t)f->len), OTTER_OK);
+        assert_int_equal(write_all(a, f->file, len, 4096), OTTER_OK);
+        assert_int_equal(b.ops->begin(b.ctx, (uint32_t)f->len), OTTER_ERR_BUSY);
+        if (len % 2) {
+            a.ops->abort(a.ctx);
+            assert_int_equal(f->update.state, OTTER_UPDATE_IDLE);
+        }
+    }
+    assert_int_equal(update_with(f, (uint32_t)f->len, f->len, 4096), OTTER_OK);
+}
+
 /* Header, cipher state and decrypted bytes, all that the device needs beyond the session. */
 static void it_fits_into_a_kilobyte(void **state)
 {
@@ -370,6 +466,10 @@ int main(int argc, char **argv)
         SESSION(an_image_that_fills_the_slot),
         SESSION(a_second_transport_disturbs_nothing),
         SESSION(afresh_after_any_part),
+        SESSION(plain_and_encrypted_by_their_first_bytes),
+        SESSION(taking_both_lets_nothing_else_in),
+        SESSION(taking_both_knows_the_slot),
+        SESSION(taking_both_one_update_at_a_time),
         cmocka_unit_test(it_fits_into_a_kilobyte),
     };
 

@@ -12,6 +12,7 @@
 #define OTTER_IDF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <esp_err.h>
@@ -55,9 +56,18 @@ struct otter_idf_config {
     /* Once an update's description is known; anything but OTTER_OK refuses it. May be NULL. */
     otter_err (*accept)(void *ctx, const struct otter_image_facts *facts);
     void *ctx;
+    /* With CONFIG_OTTER_SIGNATURES: the digests of the keys that are trusted, as "otter key digest"
+     * prints them; not copied. */
+    const uint8_t (*trusted)[32];
+    size_t trusted_count;
+    /* With CONFIG_OTTER_KEY_APPLICATION: the device's private key for encrypted images, PEM with
+     * the NUL that ends it counted, or DER. Needed until otter_idf_start() returns. */
+    const uint8_t *key;
+    size_t key_size; /* bytes */
 };
 
-/* Once, before any transport. config may be NULL, and is copied. */
+/* Once, before any transport. config may be NULL, and is copied. ESP_ERR_INVALID_ARG: signatures or
+ * encryption are demanded, and there are no trusted keys or no private key that can be read. */
 esp_err_t otter_idf_start(const struct otter_idf_config *config);
 
 /* The application's own verdict on the running image. Needed once after an update when

@@ -36,6 +36,9 @@ static struct {
     struct otter_idf_hash hash;
     struct otter_policy policy;
     struct otter_update update;
+#ifdef CONFIG_OTTER_ENCRYPTION
+    struct otter_encrypted encrypted;
+#endif
     struct otter_health health;
     esp_timer_handle_t timer;        /* of health */
     uint32_t reported;               /* bytes at the last progress event */
@@ -359,7 +362,32 @@ esp_err_t otter_idf_transport_sink(struct otter_idf_transport *transport, struct
     transport->session.update = &device.update;
     transport->inner = otter_update_sink(&transport->session);
     *sink = (struct otter_sink){.ops = &ops, .ctx = transport};
+#ifdef CONFIG_OTTER_ENCRYPTION
+    /* The cipher's state does not outlive a restart, so nothing is taken up after one. */
+    static const struct otter_sink_ops decrypting = {begin, write, finish, abort_update, NULL};
+
+    transport->encrypted.encrypted = &device.encrypted;
+    transport->encrypted.next = transport->inner;
+    transport->inner = otter_encrypted_sink(&transport->encrypted);
+    sink->ops = &decrypting;
+#endif
     return ESP_OK;
+}
+
+/* What menuconfig wants images to be. */
+static esp_err_t demand(struct otter_slots *slots, struct otter_hash hash)
+{
+    esp_err_t err = ESP_OK;
+
+#ifdef CONFIG_OTTER_SIGNATURES
+    err = otter_idf_demand_signature(&device.config, hash, device.buf, sizeof(device.buf), slots);
+#endif
+#ifdef CONFIG_OTTER_ENCRYPTION
+    if (err == ESP_OK) {
+        err = otter_idf_open_cipher(&device.config, &device.encrypted);
+    }
+#endif
+    return err;
 }
 
 esp_err_t otter_idf_start(const struct otter_idf_config *config)
@@ -377,9 +405,15 @@ esp_err_t otter_idf_start(const struct otter_idf_config *config)
     }
     set_policy();
     note_rejected();
+    struct otter_slots slots = otter_idf_slots_table(&device.slots);
+    struct otter_hash hash = otter_idf_hash_on(&device.hash);
+    err = demand(&slots, hash);
+    if (err != ESP_OK) {
+        return err;
+    }
     const struct otter_update_config session = {
-        .slots = otter_idf_slots_table(&device.slots),
-        .hash = otter_idf_hash_on(&device.hash),
+        .slots = slots,
+        .hash = hash,
         .policy = &device.policy,
         .buf = device.buf,
         .buf_size = sizeof(device.buf),

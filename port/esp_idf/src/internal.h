@@ -9,7 +9,9 @@
 #include <esp_ota_ops.h>
 #include <esp_partition.h>
 #include <psa/crypto.h>
+#include <sdkconfig.h>
 
+#include "otter/encrypted.h"
 #include "otter/hash.h"
 #include "otter/sink.h"
 #include "otter/slots.h"
@@ -37,6 +39,21 @@
 #else
 #define OTTER_CONFIRM_PATH false
 #endif
+#ifdef CONFIG_OTTER_SIGNATURES
+#define OTTER_SIGNATURES true
+#else
+#define OTTER_SIGNATURES false
+#endif
+#ifdef CONFIG_OTTER_ENCRYPTION
+#define OTTER_ENCRYPTION true
+#else
+#define OTTER_ENCRYPTION false
+#endif
+#ifdef CONFIG_OTTER_ENCRYPTED_ONLY
+#define OTTER_ENCRYPTED_ONLY true
+#else
+#define OTTER_ENCRYPTED_ONLY false
+#endif
 
 /* Milliseconds since the start; wraps after 49 days, as the library expects. */
 uint32_t otter_idf_now_ms(void);
@@ -62,11 +79,22 @@ struct otter_idf_slots {
 };
 struct otter_slots otter_idf_slots_table(struct otter_idf_slots *slots);
 
+/* ---- secure.c: what is demanded of images ---------------------------------------------------- */
+
+/* slots in front of those given, with a hash and a buffer that may be the session's. */
+esp_err_t otter_idf_demand_signature(const struct otter_idf_config *config, struct otter_hash hash,
+                                     uint8_t *buf, size_t buf_size, struct otter_slots *slots);
+
+/* Reads the private key and makes the one cipher of the device. */
+esp_err_t otter_idf_open_cipher(const struct otter_idf_config *config,
+                                struct otter_encrypted *encrypted);
+
 /* ---- device.c: the one session --------------------------------------------------------------- */
 
 /* A transport's way into the session, safe from any task. */
 struct otter_idf_transport {
     struct otter_update_transport session;
+    struct otter_encrypted_transport encrypted;
     struct otter_sink inner;
     bool running;   /* an update of this transport; read by its own task */
     bool automatic; /* nobody asked for this very image: one that was rolled back is refused */
