@@ -34,7 +34,9 @@ check-unit: build ## the fast tests alone
 check-powerloss: build ## power cut everywhere: the long runner alone
 	@$(BUILD)/tests/powerloss/powerloss
 
-check-ble: build ## real bluetoothd in a virtual machine: central against peripheral (some minutes)
+check-ble: ## real bluetoothd in a virtual machine: central against peripheral
+	@scripts/bootstrap build check
+	@$(MAKE) --no-print-directory build
 	@BUILD=$(BUILD) tests/ble/machine run tests/ble/check.py
 
 build: ## build the library, the tools and the tests into build/

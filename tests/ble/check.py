@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Central against peripheral through the real bluetoothd. Runs in the guest; see machine."""
 import os
+import signal
 import sys
 import traceback
 
@@ -56,7 +57,9 @@ def test_disconnect_in_the_middle(_stack):
     with lab.Device("broken") as device:
         first = lab.Update(path, "--protocol", "espble")
         first.reach(25)
+        first.process.send_signal(signal.SIGSTOP)  # or it would be done before
         lab.disconnect()
+        first.process.send_signal(signal.SIGCONT)
         code, last = first.end()
         assert code == EXIT_LINK, (code, last)
         good(lab.update(path, "--protocol", "espble"))
