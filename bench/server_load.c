@@ -10,7 +10,8 @@
  *      idle:    THREADS is a number of connections: each asks once, then all are held until
  *               standard input ends
  *
- * {} in PATH becomes a random number below the environment's LOAD_IDS. Prints one line of JSON.
+ * {} in PATH becomes a random number below the environment's LOAD_IDS. A client ends after
+ * LOAD_REQUESTS requests, if that is set. Prints one line of JSON.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,7 @@ static struct {
     uint16_t port;
     double seconds;
     uint32_t ids;
+    uint64_t most;
 } load;
 
 struct client {
@@ -186,7 +188,7 @@ static void *client_run(void *arg)
     struct client *client = arg;
     bool keep = strcmp(load.mode, "keep") == 0;
     double end = now() + load.seconds;
-    for (double start = now(); start < end; start = now()) {
+    for (double start = now(); start < end && client->requests < load.most; start = now()) {
         bool good = (client->ssl != NULL || client_connect(client)) && ask(client);
         if (good) {
             client->requests++;
@@ -275,6 +277,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *ids = getenv("LOAD_IDS");
+    const char *most = getenv("LOAD_REQUESTS");
     size_t count = strtoul(argv[3], NULL, 10);
     load.mode = argv[1];
     load.port = (uint16_t)atoi(argv[2]);
@@ -282,6 +285,7 @@ int main(int argc, char **argv)
     load.method = argv[5];
     load.path = argv[6];
     load.ids = ids != NULL ? (uint32_t)atol(ids) : 1;
+    load.most = most != NULL ? strtoull(most, NULL, 10) : UINT64_MAX;
     EVP_EncodeBlock((unsigned char *)load.credentials, (const unsigned char *)argv[7],
                     (int)strlen(argv[7]));
     if (argc > 8) {
