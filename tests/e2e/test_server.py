@@ -2,11 +2,13 @@
 """otterd as people use it: the first server's session, its statuses, its data; ranges; JSON."""
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import re
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 
@@ -83,6 +85,31 @@ def test_readme_session(tmp_path):
         assert curl("--request", "DELETE", path="/devices/00001")[0] == 200
         assert curl("--request", "DELETE", path="/devices/00001")[0] == 404
         assert curl("--request", "GET", path="/devices/00001?app_ver=0.1.0")[0] == 404
+
+
+def test_the_published_devices_requests(server):
+    """What the first device's esp_http_client and esp_https_ota send, byte for byte."""
+    firmware = image("0.1.1", 816384)
+    assert server.ask("PUT", "/files/esp32-fuota.bin.0.1.1", firmware)[0] == 200
+    assert server.ask("PUT", "/devices/10001", '"10001","0.1.0","esp32-fuota.bin.0.1.1"')[0] == 200
+    context = server.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    for path, status, kind, body in (
+            ("/devices/10001?app_ver=0.1.0", 200, "text/csv", b"esp32-fuota.bin.0.1.1"),
+            ("/files/esp32-fuota.bin.0.1.1", 200, "application/octet-stream", firmware),
+            ("/devices/10001?app_ver=0.1.1", 204, None, b""),
+            ("/devices/unknown?app_ver=0.1.0", 404, None, None)):
+        with server.connect(context=context) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nUser-Agent: ESP32 HTTP Client/1.0\r\n"
+                         f"Host: localhost\r\nAuthorization: {basic()}\r\nContent-Length: 0\r\n\r\n"
+                         .encode())
+            answer = http.client.HTTPResponse(sock)
+            answer.begin()
+            got = answer.read()
+        assert answer.status == status and (kind is None or answer.headers["Content-Type"] == kind)
+        if status != 204:
+            assert int(answer.headers["Content-Length"]) == len(got)
+        assert body is None or got == body
 
 
 # --- statuses -----------------------------------------------------------------------------------
