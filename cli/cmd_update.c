@@ -14,6 +14,7 @@
 enum {
     NO_WAIT,
     FORCE,
+    DOWNGRADE,
     PROTOCOL,
     PACKET_SIZE,
     MTU,
@@ -32,6 +33,7 @@ enum {
 static const struct option_spec options[] = {
     [NO_WAIT] = {"no-wait", 0, NULL, "end when the device has taken the image"},
     [FORCE] = {"force", 0, NULL, "send it although chip or project differ"},
+    [DOWNGRADE] = {"allow-downgrade", 0, NULL, "ask the device to take an older version"},
     [PROTOCOL] = {"protocol", 0, "espble|gattota", "default: the better one the device offers"},
     [PACKET_SIZE] = {"packet-size", 0, "BYTES", "bytes of one write (what the link allows)", true},
     [MTU] = {"mtu", 0, "BYTES", "ATT MTU to ask for (517)", true},
@@ -122,6 +124,7 @@ static bool read_words(struct call *call, struct otter_target_options *o)
     o->cacert = call->option[CACERT];
     o->no_wait = call->option[NO_WAIT] != NULL;
     o->force = call->option[FORCE] != NULL;
+    o->allow_downgrade = call->option[DOWNGRADE] != NULL;
     o->response = call->option[RESPONSE] != NULL;
     return true;
 }

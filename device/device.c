@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/gatt.h"
 #include "device/transport.h"
 #include "host/clock.h"
 #include "otter/gatt.h"
@@ -99,6 +100,11 @@ static void tell_progress(struct device *device, const struct otter_update_event
     device->told = quarter;
 }
 
+static bool takes_both(const struct device_options *options)
+{
+    return options->key != NULL && !options->require_encryption;
+}
+
 static void on_update(void *ctx, const struct otter_update_event *event)
 {
     struct device *device = ctx;
@@ -126,13 +132,31 @@ static void on_update(void *ctx, const struct otter_update_event *event)
     case OTTER_EVENT_CHECKING:
         break;
     case OTTER_EVENT_SELECTED:
+        device->asked_by = NULL;
         device_log(device, "update: whole and verified, boots next");
         break;
     case OTTER_EVENT_ABORTED:
+        if (event->err == OTTER_OK && event->done == 0 && takes_both(device->options)) {
+            break; /* it begins anew: the image is an encrypted one */
+        }
+        device->asked_by = NULL;
         device_log(device, "update: ended, %s; nothing changes",
                    event->err == OTTER_OK ? "given up by the sender" : otter_err_text(event->err));
         break;
     }
+}
+
+/* The host only asks: the device must be one that lets itself be asked. */
+static bool take_older(void *ctx)
+{
+    const struct device *device = ctx;
+    bool asked = device->options->older_if_asked && device->asked_by != NULL &&
+                 device_gatt_asked(device->asked_by, device->update.owner);
+
+    if (asked) {
+        device_log(device, "update: of an older version, as asked");
+    }
+    return asked;
 }
 
 static bool open_session(struct device *device)
@@ -143,7 +167,10 @@ static bool open_session(struct device *device)
         .chip_id = device->chip_id,
         .project = device->boot.facts.has_desc ? device->boot.facts.project : NULL,
         .running_version = device->boot.facts.version,
-        .version_rule = options->not_older ? OTTER_VERSION_NOT_OLDER : OTTER_VERSION_ANY,
+        .version_rule = options->not_older || options->older_if_asked ? OTTER_VERSION_NOT_OLDER
+                                                                      : OTTER_VERSION_ANY,
+        .take_older = take_older,
+        .check_ctx = device,
         .secure_version = device->boot.facts.secure_version,
         .chip_rev_full = device->boot.facts.min_rev_full,
     };
@@ -227,13 +254,23 @@ static bool other_was_given_up(struct device *device)
     return false;
 }
 
+static enum otter_identity_older older_rule(const struct device_options *options)
+{
+    if (options->older_if_asked) {
+        return OTTER_IDENTITY_OLDER_ASK;
+    }
+    return options->not_older ? OTTER_IDENTITY_OLDER_REFUSED : OTTER_IDENTITY_OLDER_YES;
+}
+
 static void find_identity(struct device *device, bool pending)
 {
     struct otter_identity *identity = &device->identity;
 
     *identity = (struct otter_identity){.state = OTTER_IDENTITY_CONFIRMED,
                                         .wants_signature = device->options->require_signature,
-                                        .wants_encryption = device->options->require_encryption};
+                                        .wants_encryption = device->options->require_encryption,
+                                        .decrypts = device->options->key != NULL,
+                                        .older = older_rule(device->options)};
     if (pending) {
         identity->state = OTTER_IDENTITY_PENDING;
     } else if (other_was_given_up(device)) {

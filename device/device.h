@@ -24,6 +24,7 @@
 #define DEVICE_ROOTS_MAX 8u
 
 struct transport;
+struct device_gatt;
 
 enum self_test { SELF_TEST_PASS, SELF_TEST_FAIL, SELF_TEST_CRASH, SELF_TEST_HANG };
 
@@ -57,6 +58,7 @@ struct device_options {
     uint16_t mtu;          /* ATT MTU offered */
     uint8_t window;        /* espble sectors in flight */
     bool not_older;        /* refuse versions below the running one */
+    bool older_if_asked;   /* the same, but for a host that asks */
     bool require_signature;
     bool require_encryption;
     const char *key;                     /* file of the private key for encrypted images */
@@ -93,6 +95,7 @@ struct device {
     struct otter_update update;
     uint8_t update_buf[4096];
     struct otter_identity identity;
+    const struct device_gatt *asked_by; /* for an older version; NULL: nobody did */
     uint16_t chip_id;
     uint32_t self_test_at; /* when its verdict is due */
     bool testing;          /* a self-test is running */

@@ -275,11 +275,33 @@ static otter_err mount_gattota(struct device_gatt *gatt, struct otter_gatt_serve
     return err;
 }
 
+static void gatt_restart(void *ctx)
+{
+    device_restart(((struct device_gatt *)ctx)->device);
+}
+
+/* CUSTOMER: the one thing this device understands there. It holds for one update. */
+static void take_customer(void *ctx, uint16_t conn, const uint8_t *data, size_t len)
+{
+    struct device_gatt *gatt = ctx;
+
+    if (otter_identity_asks_older(data, len) && gatt->device->update.state == OTTER_UPDATE_IDLE) {
+        gatt->asked = conn;
+        gatt->device->asked_by = gatt;
+    }
+}
+
+bool device_gatt_asked(const struct device_gatt *gatt, const void *owner)
+{
+    return (owner == &gatt->espble_handle.session && gatt->espble.owner == gatt->asked) ||
+           (owner == &gatt->gattota_handle.session && gatt->gattota.owner == gatt->asked);
+}
+
 otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
                            struct otter_gatt_server carrier)
 {
     struct otter_gatt_server server = {.send = gatt_send, .ctx = gatt};
-    struct otter_gatt_app app = {.restart = device_restart, .ctx = device};
+    struct otter_gatt_app app = {.restart = gatt_restart, .customer = take_customer, .ctx = gatt};
     otter_err err = OTTER_OK;
 
     gatt->device = device;
@@ -313,11 +335,16 @@ uint32_t device_gatt_poll(struct device_gatt *gatt, uint32_t now_ms)
 
 void device_gatt_disconnected(struct device_gatt *gatt, uint16_t conn)
 {
+    bool forgets = gatt->device->asked_by == gatt && gatt->asked == conn;
+
     for (size_t i = 0; i < gatt->count; i++) {
         const struct otter_gatt_mount *m = &gatt->mounts[i];
 
         if (m->ops->disconnected != NULL) {
             m->ops->disconnected(m->service, conn);
         }
+    }
+    if (forgets) {
+        gatt->device->asked_by = NULL;
     }
 }

@@ -24,6 +24,7 @@ struct device_gatt {
     struct otter_gatt_char espble_chars[OTTER_ESPBLE_CHARS];
     struct otter_gatt_mount mounts[DEVICE_GATT_MOUNTS];
     size_t count;
+    uint16_t asked; /* the connection that asked for an older version, while asked_by is this */
     /* for LEGACY_EARLY_RESTART */
     uint16_t sectors; /* of the firmware that the client announced */
     bool leave_early; /* the last of them is acknowledged */
@@ -38,6 +39,9 @@ OTTER_CHECKED otter_err device_gatt_init(struct device_gatt *gatt, struct device
 
 /* A bounded step of each service; returns in how many ms to call again. */
 uint32_t device_gatt_poll(struct device_gatt *gatt, uint32_t now_ms);
+
+/* True when the update of this owner is one by the connection that asked for an older version. */
+bool device_gatt_asked(const struct device_gatt *gatt, const void *owner);
 
 /* For all services. */
 void device_gatt_disconnected(struct device_gatt *gatt, uint16_t conn);

@@ -63,11 +63,13 @@ static const struct row rows[] = {
     {"mtu", "N", "ATT MTU offered, 23 to 517 (517)", take_u16, AT(mtu), RANGE(OTTER_GATT_MTU_MIN, OTTER_GATT_MTU_MAX)},
     {"window", "N", "espble: sectors in flight, 1 to 16 (4)", take_u8, AT(window), RANGE(1, DEVICE_GATT_WINDOW_MAX)},
     {"not-older", NULL, "refuse images of an older version", take_flag, AT(not_older), .brief = true},
+    {"older-if-asked", NULL, "the same, but for a host that asks (otter update --allow-downgrade)", take_flag,
+     AT(older_if_asked)},
     {"require-signature", NULL, "refuse images that no --trust key signed", take_flag, AT(require_signature), .brief = true},
     {"trust", "FILE", "a key whose signatures count; up to three", take_texts, AT(trust),
      .max = DEVICE_TRUST_MAX, .count = offsetof(struct device_options, trust_count), .brief = true},
     {"require-encryption", NULL, "refuse images not encrypted for --key", take_flag, AT(require_encryption)},
-    {"key", "FILE", "the device's private key for encrypted images", take_text, AT(key)},
+    {"key", "FILE", "the device's private key: takes encrypted images, too", take_text, AT(key)},
     {"services", "LIST", "espble,gattota or one of them (both)", take_services},
     {"pairing", NULL, "ble: only paired centrals may write", take_flag, AT(pairing)},
     {"legacy", "LIST", "act like older devices: indicate-only, zero-ack, no-window, early-restart, field-uuid, "
@@ -348,8 +350,8 @@ static void check(const struct device_options *options,
     if (options->require_signature != (options->trust_count > 0)) {
         usage("--require-signature and --trust FILE go together");
     }
-    if (options->require_encryption != (options->key != NULL)) {
-        usage("--require-encryption and --key FILE go together");
+    if (options->require_encryption && options->key == NULL) {
+        usage("--require-encryption needs --key FILE");
     }
 }
 

@@ -79,6 +79,7 @@ static bool take_private_key(struct device *device, const char *path)
         return false;
     }
     otter_encrypted_init(&secure->encrypted, otter_decryptor_cipher(&secure->decryptor));
+    secure->encrypted.plain_too = !device->options->require_encryption;
     secure->encrypted.refused = tell_refused;
     secure->encrypted.refused_ctx = device;
     return true;
@@ -101,8 +102,8 @@ struct otter_sink device_sink(struct device *device, struct device_way *way)
     way->session.update = &device->update;
     way->encrypted.encrypted = &device->secure.encrypted;
     way->encrypted.next = otter_update_sink(&way->session);
-    return device->options->require_encryption ? otter_encrypted_sink(&way->encrypted)
-                                               : way->encrypted.next;
+    return device->options->key != NULL ? otter_encrypted_sink(&way->encrypted)
+                                        : way->encrypted.next;
 }
 
 struct otter_slots device_secure_slots(struct device *device, struct otter_slots slots)

@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/gatt_trace.h"
 #include "host/gatt_wait.h"
+#include "otter/identity.h"
 
 #define OPEN_MS 10000u /* to connect and look around */
 
@@ -96,7 +97,10 @@ static void on_written(void *ctx, uint8_t att)
 {
     struct otter_gatt_update *u = ctx;
 
-    if (u->updater.ops != NULL) {
+    if (u->asking) {
+        u->asking = false;
+        u->asked = att;
+    } else if (u->updater.ops != NULL) {
         u->updater.ops->written(u->updater.updater, att);
     }
 }
@@ -233,6 +237,49 @@ static bool subscribe(struct otter_gatt_update *u)
             return end_by_link(u, err, "the device did not answer");
         }
     }
+    return true;
+}
+
+static void note(struct otter_gatt_update *u, const char *line)
+{
+    if (u->observer != NULL && u->observer->detail != NULL) {
+        u->observer->detail(u->observer->ctx, line);
+    }
+}
+
+/* Asks the device to take an older version, where it can be asked; it decides. */
+static bool ask_older(struct otter_gatt_update *u)
+{
+    static const char words[] = OTTER_IDENTITY_ASK_OLDER;
+    const struct otter_gatt_found *found;
+    size_t count = u->link.ops->found(u->link.link, &found);
+    int index[OTTER_ESPBLE_CHARS];
+    uint32_t end = otter_clock_ms() + OPEN_MS;
+
+    if (!u->options->allow_downgrade) {
+        return true;
+    }
+    if (!u->result->before.asks_older || !otter_espble_recognise(found, count, index) ||
+        index[OTTER_ESPBLE_CUSTOMER] < 0) {
+        note(u, "this device cannot be asked about older versions; it decides by its own rule");
+        return true;
+    }
+    otter_err err = OTTER_ERR_AGAIN;
+    u->asking = true;
+    u->asked = OTTER_ATT_OK;
+    while (u->asking && (int32_t)(end - otter_clock_ms()) > 0) {
+        if (err == OTTER_ERR_AGAIN) {
+            err = u->link.ops->write(u->link.link, (size_t)index[OTTER_ESPBLE_CUSTOMER], true,
+                                     (const uint8_t *)words, sizeof(words) - 1);
+        }
+        if ((err != OTTER_OK && err != OTTER_ERR_AGAIN) ||
+            (u->asking && u->link.ops->wait(u->link.link, 100) != OTTER_OK)) {
+            return end_by_link(u, OTTER_ERR_LINK, "the device could not be asked");
+        }
+    }
+    note(u, u->asking || u->asked != OTTER_ATT_OK ? "the device does not want to be asked"
+                                                  : "the device was asked for an older version");
+    u->asking = false;
     return true;
 }
 
@@ -389,7 +436,7 @@ static void run(struct otter_gatt_update *u, const char *address, struct otter_f
     if (!load(u, firmware) || !connect_to(u, address) || !choose_protocol(u) ||
         !otter_target_check_image(u->data, u->len, firmware->name, &u->result->before, u->options,
                                   &u->facts, u->result) ||
-        !subscribe(u) || !send_image(u)) {
+        !subscribe(u) || !ask_older(u) || !send_image(u)) {
         return;
     }
     if (u->options->no_wait) {

@@ -12,6 +12,7 @@
 #include "otter/encrypted.h"
 #include "otter/image.h"
 #include "otter/signature.h"
+#include "otter/update.h"
 
 static const struct otter_target_scheme *const schemes[] = {
     &otter_target_att,
@@ -144,13 +145,33 @@ static bool check_encrypted(const uint8_t *data, size_t len, const char *name,
         return false;
     }
     if (device != NULL && !options->force && device->state != OTTER_TARGET_STATE_UNKNOWN &&
-        !device->wants_encryption) {
+        !device->wants_encryption && !device->decrypts) {
         otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_UNSUPPORTED,
                          "%s is encrypted and the device takes plain images; nothing was sent",
                          name);
         return false;
     }
     return true;
+}
+
+/* A downgrade that the device would refuse, by its own word and the version it says it runs. */
+static bool check_older(const struct otter_image_facts *facts, const char *name,
+                        const struct otter_target_device *device,
+                        const struct otter_target_options *options,
+                        struct otter_target_result *result)
+{
+    if (!device->refuses_older || !facts->has_desc || device->version[0] == '\0' ||
+        otter_version_compare(facts->version, device->version) >= 0 ||
+        (device->asks_older && options->allow_downgrade)) {
+        return true;
+    }
+    otter_target_end(result, OTTER_TARGET_REFUSED, OTTER_ERR_IMAGE_OLDER,
+                     "%s is version %s, older than the %s that runs, %s; nothing was sent", name,
+                     facts->version, device->version,
+                     device->asks_older ? "which the device takes only when it is asked "
+                                          "(--allow-downgrade asks it)"
+                                        : "and the device takes no older one");
+    return false;
 }
 
 bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
@@ -204,5 +225,5 @@ bool otter_target_check_image(const uint8_t *data, size_t len, const char *name,
                          name, im.facts.project, device->project);
         return false;
     }
-    return true;
+    return check_older(&im.facts, name, device, options, result);
 }

@@ -48,6 +48,9 @@ struct otter_target_device {
     enum otter_target_state state;
     bool wants_signature;  /* it says that it takes nothing but signed images */
     bool wants_encryption; /* the same of encrypted ones */
+    bool decrypts;         /* it takes encrypted images beside plain ones */
+    bool refuses_older;    /* it takes no version before the one it runs */
+    bool asks_older;       /* but for a host that asks */
 };
 
 enum otter_target_phase {
@@ -63,6 +66,7 @@ enum otter_target_phase {
 struct otter_target_options {
     bool no_wait;            /* return when the device has taken the image */
     bool force;              /* send although chip or project differ from the device's */
+    bool allow_downgrade;    /* ask the device to take an older version; it decides */
     bool response;           /* every packet as a write with response */
     bool crc_ccitt;          /* espble: CRC16 start value 0xFFFF */
     uint16_t packet_size;    /* bytes of one write at most; 0: what the link allows */

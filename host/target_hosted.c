@@ -289,6 +289,10 @@ static void run(struct job *job)
                         nothing_sent);
         return;
     }
+    if (job->options->allow_downgrade && job->observer != NULL && job->observer->detail != NULL) {
+        job->observer->detail(job->observer->ctx, "a device on a wire cannot be asked about older "
+                                                  "versions; it decides by its own rule");
+    }
     if (!connect_device(job) || !send_image(job)) {
         return;
     }

@@ -4,12 +4,17 @@
  * String (0x2A28) in its Device Information service. With it an updater knows after the restart
  * whether its image runs and is confirmed, whatever the version texts say.
  *
- *   otter/1 confirmed signed encrypted 0123456789abcdef weather-station
- *           |         |      |         |                project name, the rest of the line
- *           |         |      |         first 8 bytes of the image's SHA-256 (the one appended)
- *           |         |      only when it takes nothing but encrypted images
- *           |         only when it takes nothing but signed images
- *           confirmed | pending | rolled-back
+ *   otter/1 confirmed signed encrypted ask-older 0123456789abcdef weather-station
+ *           |         |      |         |         |                project name, the rest of the
+ * line |         |      |         |         first 8 bytes of the image's SHA-256 (the appended) |
+ * |      |         ask-older: older versions only when it is asked; no-older: none |         |
+ * encrypted: nothing but encrypted images; decrypts: these, too |         signed: nothing but
+ * signed images confirmed | pending | rolled-back
+ *
+ * The words between the state and the digest are there only when they say something.
+ *
+ * A host asks for an older version by writing OTTER_IDENTITY_ASK_OLDER to CUSTOMER (0x8023), before
+ * it begins the update, on the same connection. The device decides.
  */
 #ifndef OTTER_IDENTITY_H
 #define OTTER_IDENTITY_H
@@ -24,8 +29,9 @@
 extern "C" {
 #endif
 
-#define OTTER_IDENTITY_IMAGE 8u /* bytes of the digest */
-#define OTTER_IDENTITY_SIZE 96u /* bytes of text that always suffice */
+#define OTTER_IDENTITY_IMAGE 8u  /* bytes of the digest */
+#define OTTER_IDENTITY_SIZE 112u /* bytes of text that always suffice */
+#define OTTER_IDENTITY_ASK_OLDER "otter/1 ask-older"
 
 enum otter_identity_state {
     OTTER_IDENTITY_CONFIRMED,   /* the image is there to stay */
@@ -33,16 +39,28 @@ enum otter_identity_state {
     OTTER_IDENTITY_ROLLED_BACK, /* confirmed; the update tried last was given up */
 };
 
+/* Images whose version text is before the running one's. */
+enum otter_identity_older {
+    OTTER_IDENTITY_OLDER_YES,     /* are taken like others, or the device does not say */
+    OTTER_IDENTITY_OLDER_ASK,     /* are taken from a host that asks for it */
+    OTTER_IDENTITY_OLDER_REFUSED, /* are not taken */
+};
+
 struct otter_identity {
     enum otter_identity_state state;
     bool wants_signature;  /* takes nothing but signed images */
     bool wants_encryption; /* takes nothing but encrypted images */
+    bool decrypts;         /* takes encrypted images beside plain ones */
+    enum otter_identity_older older;
     uint8_t image[OTTER_IDENTITY_IMAGE];
     char project[33];
 };
 
 /* Writes the text, without a NUL, and returns its length: 0 when it does not fit into size. */
 size_t otter_identity_write(const struct otter_identity *identity, uint8_t *text, size_t size);
+
+/* True: what a host wrote to CUSTOMER asks for an older version. */
+bool otter_identity_asks_older(const uint8_t *data, size_t len);
 
 /* False: the text is something else, as on devices that know nothing of this. */
 bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, size_t len);

@@ -49,10 +49,16 @@ struct otter_policy {
     const char *project;     /* NULL: any */
     const char *running_version;
     enum otter_version_rule version_rule;
+    /* Another order of version texts than otter_version_compare()'s: negative, 0 or positive as a
+     * is older than b, the same or newer. May be NULL. */
+    int (*version_order)(const char *a, const char *b);
+    /* Asked about an image that version_rule would refuse: true takes it (the host has asked for
+     * it, say, and may). secure_version holds all the same. May be NULL. */
+    bool (*take_older)(void *ctx);
     /* The application's own word, asked once, when the description is known (facts up to it are
      * filled). Anything but OTTER_OK ends the update with that error. May be NULL. */
     otter_err (*check)(void *ctx, const struct otter_image_facts *facts);
-    void *check_ctx;
+    void *check_ctx; /* of both functions */
 };
 
 enum otter_update_event_kind {

@@ -30,9 +30,12 @@ static otter_err check_version(const struct otter_policy *policy, const char *ve
     if (policy->version_rule == OTTER_VERSION_ANY || policy->running_version == NULL) {
         return OTTER_OK;
     }
-    int order = otter_version_compare(version, policy->running_version);
+    int (*compare)(const char *a, const char *b) =
+        policy->version_order != NULL ? policy->version_order : otter_version_compare;
+    int order = compare(version, policy->running_version);
     bool older = order < 0 || (order == 0 && policy->version_rule == OTTER_VERSION_NEWER);
-    return older ? OTTER_ERR_IMAGE_OLDER : OTTER_OK;
+    bool taken = !older || (policy->take_older != NULL && policy->take_older(policy->check_ctx));
+    return taken ? OTTER_OK : OTTER_ERR_IMAGE_OLDER;
 }
 
 otter_err otter_policy_description(const struct otter_policy *policy,

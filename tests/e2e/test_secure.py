@@ -256,3 +256,103 @@ def test_encrypted_and_pulled(device, keys, tmp_path):
         assert d.holds(image)
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("protocol", ["espble", "gattota"])
+def test_a_device_that_takes_both(device, keys, tmp_path, protocol):
+    """It has a key and demands nothing: the first bytes of an image tell its kind."""
+    d = device("--key", keys / "ec.pem")
+    plain = make_image(tmp_path / "p.bin", "1.1.0")
+    assert update("--protocol", protocol, d.target, plain)["exit_code"] == 0
+    image = make_image(tmp_path / "i.bin", "1.2.0")
+    file = encrypted(tmp_path, image, keys / "ec.pub")
+    assert update("--protocol", protocol, d.target, file)["exit_code"] == 0
+    (tmp_path / "tag").write_bytes(file.read_bytes()[:408] + bytes(16) + file.read_bytes()[424:])
+    assert update("--protocol", protocol, d.target, tmp_path / "tag")["exit_code"] == 4
+    d.log.wait("update: refused, .*is damaged")
+    assert d.holds(image)
+
+
+def test_a_device_that_takes_both_over_hosted(device, keys, tmp_path):
+    line = tmp_path / "line"
+    d = device("--key", keys / "rsa.pem", "--hosted", line)
+    plain = make_image(tmp_path / "p.bin", "1.1.0")
+    assert update(f"hosted:{line}", plain)["exit_code"] == 0
+    d.log.wait("1.1.0 confirmed")
+    image = make_image(tmp_path / "i.bin", "1.2.0")
+    assert update(f"hosted:{line}", encrypted(tmp_path, image, keys / "rsa.pub"))["exit_code"] == 0
+    d.log.wait("1.2.0 confirmed")
+    assert d.holds(image)
+
+
+@pytest.mark.parametrize("kind", ["plain", "encrypted"])
+def test_a_device_that_takes_both_pulls(device, keys, tmp_path, kind):
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    file = image if kind == "plain" else encrypted(tmp_path, image, keys / "ec.pub")
+    server = rogue.Rogue(rogue.Site.get().good, file.read_bytes())
+    try:
+        d = device(*rogue.Site.get().options(server), "--key", keys / "ec.pem")
+        d.log.wait("1.1.0 confirmed")
+        assert d.holds(image)
+    finally:
+        server.close()
+
+
+def versions(folder):
+    """An older image, one that is older only by its secure version, and a newer one."""
+    made = {}
+    for name, version, secure in (("old", "1.9.0", 2), ("insecure", "3.0.0", 1), ("new", "2.0.0", 2)):
+        made[name] = folder / f"{name}.bin"
+        otter("image", "create", "--version", version, "--secure-version", secure, "-o", made[name],
+              check=0)
+    return made
+
+
+def test_the_host_asks_for_an_older_version_and_the_device_refuses(device, tmp_path):
+    image = versions(tmp_path)
+    d = device("--not-older")
+    assert update(d.target, image["new"])["exit_code"] == 0
+    result = update("--allow-downgrade", d.target, image["old"])
+    assert result["exit_code"] == 4 and "takes no older one; nothing was sent" in result["message"]
+    assert update("--allow-downgrade", "--force", d.target, image["old"])["exit_code"] == 4
+    d.log.wait("update: ended, .*older")
+    assert d.runs("2.0.0")
+
+
+@pytest.mark.parametrize("protocol", ["espble", "gattota"])
+def test_the_host_asks_for_an_older_version_and_the_device_takes_it(device, tmp_path, protocol):
+    image = versions(tmp_path)
+    d = device("--older-if-asked")
+    way = ("--protocol", protocol, d.target)
+    assert update(*way, image["new"])["exit_code"] == 0
+    result = update(*way, image["old"])
+    assert result["exit_code"] == 4 and "--allow-downgrade asks it" in result["message"]
+    assert update("--force", *way, image["old"])["exit_code"] == 4
+    d.log.wait("update: ended, .*older")
+    assert update("--allow-downgrade", *way, image["insecure"])["exit_code"] == 4
+    d.log.wait("update: ended, .*lower secure version")
+    assert update("--force", *way, image["old"])["exit_code"] == 4  # asked once, not for ever
+    assert update("--allow-downgrade", *way, image["old"])["exit_code"] == 0
+    d.log.wait("of an older version, as asked")
+    assert d.holds(image["old"])
+
+
+def test_an_older_encrypted_version_is_asked_for_too(device, keys, tmp_path):
+    image = versions(tmp_path)
+    d = device("--older-if-asked", "--require-encryption", "--key", keys / "ec.pem")
+    file = {name: encrypted(tmp_path, path, keys / "ec.pub") for name, path in image.items()}
+    assert update(d.target, file["new"])["exit_code"] == 0
+    assert update(d.target, file["old"])["exit_code"] == 4
+    assert update("--allow-downgrade", d.target, file["old"])["exit_code"] == 0
+    assert d.holds(image["old"])
+
+
+def test_a_wired_device_cannot_be_asked(device, tmp_path):
+    image = versions(tmp_path)
+    line = tmp_path / "line"
+    d = device("--older-if-asked", "--hosted", line)
+    assert update(d.target, image["new"])["exit_code"] == 0
+    result = update("--allow-downgrade", f"hosted:{line}", image["old"])
+    assert result["exit_code"] == 4 and "older than policy allows" in result["message"]
+    d.log.wait("update: ended, .*older")
+    assert d.runs("2.0.0")

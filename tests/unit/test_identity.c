@@ -66,10 +66,12 @@ static void demands(void **state)
 {
     uint8_t text[OTTER_IDENTITY_SIZE];
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 18; i++) {
         struct otter_identity in = {.state = OTTER_IDENTITY_ROLLED_BACK,
-                                    .wants_signature = (i & 1) != 0,
-                                    .wants_encryption = (i & 2) != 0};
+                                    .wants_signature = i % 2 != 0,
+                                    .wants_encryption = i / 2 % 3 == 1,
+                                    .decrypts = i / 2 % 3 == 2,
+                                    .older = (enum otter_identity_older)(i / 6)};
         struct otter_identity out;
 
         memset(in.project, 'p', sizeof(in.project) - 1);
@@ -78,8 +80,21 @@ static void demands(void **state)
         assert_true(otter_identity_read(&out, text, len));
         assert_int_equal(out.wants_signature, in.wants_signature);
         assert_int_equal(out.wants_encryption, in.wants_encryption);
+        assert_int_equal(out.decrypts, in.decrypts);
+        assert_int_equal(out.older, in.older);
         assert_string_equal(out.project, in.project);
     }
+}
+
+static void a_host_asks(void **state)
+{
+    const uint8_t *words = (const uint8_t *)OTTER_IDENTITY_ASK_OLDER " ";
+
+    for (size_t len = 0; len <= strlen((const char *)words); len++) {
+        assert_int_equal(otter_identity_asks_older(words, len),
+                         len == strlen(OTTER_IDENTITY_ASK_OLDER));
+    }
+    assert_false(otter_identity_asks_older((const uint8_t *)"otter/2 ask-older", 17));
 }
 
 static void other_texts(void **state)
@@ -92,6 +107,8 @@ static void other_texts(void **state)
         "otter/1 confirmed 0123456789ABCDEF x",
         "otter/1 confirmed 0123456789abcde x",
         "otter/1 confirmed 0123456789abcdef",
+        "otter/1 confirmed encrypted decrypts 0123456789abcdef x",
+        "otter/1 confirmed ask-older no-older 0123456789abcdef x",
         "otter/1 confirmed encrypted signed 0123456789abcdef x",
         "otter/1 confirmed 0123456789abcdef0 x",
         "otter/1 confirmed 0123456789abcdef a project of more than 32 letters",
@@ -106,10 +123,8 @@ static void other_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(longest_project),
-        cmocka_unit_test(demands),
-        cmocka_unit_test(other_texts),
+        cmocka_unit_test(round_trip),  cmocka_unit_test(longest_project), cmocka_unit_test(demands),
+        cmocka_unit_test(a_host_asks), cmocka_unit_test(other_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/policy.h"
 #include "host/image_build.h"
 #include "host/sha256.h"
 #include "otter/update.h"
@@ -309,6 +310,54 @@ static void F11_policy_refuses_at_the_first_bytes(void **state)
                                       .running_version = "1.1.0",
                                       .version_rule = OTTER_VERSION_NOT_OLDER};
     assert_int_equal(update(f, (uint32_t)f->len, 288), OTTER_OK);
+}
+
+/* An order of versions of the application's own: by their last letter alone. */
+static int by_last_letter(const char *a, const char *b)
+{
+    return a[strlen(a) - 1] - b[strlen(b) - 1];
+}
+
+static bool yes(void *ctx)
+{
+    (*(unsigned *)ctx)++;
+    return true;
+}
+
+static bool no(void *ctx)
+{
+    (*(unsigned *)ctx)++;
+    return false;
+}
+
+/* The image is version 1.2.3, secure version 3. */
+static void F11_older_versions_by_an_order_of_the_application(void **state)
+{
+    unsigned asked = 0;
+    struct otter_image_facts facts = {
+        .has_desc = true, .version = "1.2.3", .project = "p", .secure_version = 3};
+    struct otter_policy policy = {.chip_id = OTTER_CHIP_ANY,
+                                  .running_version = "1.0.9",
+                                  .version_rule = OTTER_VERSION_NOT_OLDER,
+                                  .check_ctx = &asked};
+
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_OK);
+    policy.version_order = by_last_letter;
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_ERR_IMAGE_OLDER);
+    policy.take_older = no;
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_ERR_IMAGE_OLDER);
+    policy.take_older = yes;
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_OK);
+    assert_int_equal(asked, 2);
+    policy.running_version = "9.9.3";
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_OK);
+    assert_int_equal(asked, 2); /* only about what the rule refuses */
+    policy.version_rule = OTTER_VERSION_NEWER;
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_OK);
+    assert_int_equal(asked, 3);
+    policy.secure_version = 4; /* nobody is asked about that */
+    assert_int_equal(otter_policy_description(&policy, &facts), OTTER_ERR_IMAGE_SECURE_VERSION);
+    assert_int_equal(asked, 3);
 }
 
 static void F11_a_policy_that_names_a_project_wants_a_description(void **state)
@@ -714,6 +763,7 @@ int main(void)
         CASE(trailing_bytes_are_tolerated_within_bounds),
         CASE(endless_trailing_is_refused),
         CASE(F11_policy_refuses_at_the_first_bytes),
+        CASE(F11_older_versions_by_an_order_of_the_application),
         CASE(F11_a_policy_that_names_a_project_wants_a_description),
         CASE(an_image_must_carry_its_digest),
         CASE(F06_bit_flips_are_refused),

@@ -47,7 +47,7 @@ struct otter_idf_progress {
     otter_err err;
 };
 
-/* Both functions are called while the session is locked: of this header they may call
+/* All functions are called while the session is locked: of this header they may call
  * otter_idf_report() only. */
 struct otter_idf_config {
     /* Before every restart that Otter makes, in the task that makes it: store what must be stored.
@@ -56,6 +56,9 @@ struct otter_idf_config {
     /* Once an update's description is known; anything but OTTER_OK refuses it. May be NULL. */
     otter_err (*accept)(void *ctx, const struct otter_image_facts *facts);
     void *ctx;
+    /* Another order of version texts for OTTER_VERSIONS_NOT_OLDER and _NEWER: negative, 0 or
+     * positive as a is older than b, the same or newer. May be NULL. */
+    int (*version_order)(const char *a, const char *b);
     /* With CONFIG_OTTER_SIGNATURES: the digests of the keys that are trusted, as "otter key digest"
      * prints them; not copied. */
     const uint8_t (*trusted)[32];

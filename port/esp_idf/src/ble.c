@@ -16,6 +16,7 @@
 
 #include "otter/espble.h"
 #include "otter/gattota.h"
+#include "otter/identity.h"
 
 #include "ble.h"
 #include "internal.h"
@@ -148,6 +149,9 @@ static void set_speeds(void)
             ble.fast[i] = running;
             ble.fast_conn[i] = running ? owner_of(i) : ble.fast_conn[i];
             otter_idf_ble_link_fast(ble.fast_conn[i], running);
+            if (!running) {
+                otter_idf_ble_link_ask(ble.fast_conn[i], false); /* it held for that update */
+            }
         }
     }
 }
@@ -176,8 +180,18 @@ static void work(void *unused)
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
+static bool asked(const struct otter_idf_transport *transport)
+{
+    return otter_idf_ble_link_asked(owner_of((uint8_t)(transport - ble.transport)));
+}
+
+/* What the application does not see: the one thing that Otter itself understands. */
 static void customer(void *ctx, uint16_t conn, const uint8_t *data, size_t len)
 {
+    if (OTTER_OLDER == OTTER_IDENTITY_OLDER_ASK && otter_identity_asks_older(data, len)) {
+        otter_idf_ble_link_ask(conn, true);
+        return;
+    }
     if (ble.config.customer != NULL) {
         ble.config.customer(ble.config.ctx, conn, data, len);
     }
@@ -200,6 +214,7 @@ static esp_err_t mount_espble(void)
         .sectors = ble.sectors,
         .window = CONFIG_OTTER_BLE_WINDOW,
     };
+    ble.transport[ble.count].asked = asked;
     esp_err_t err = otter_idf_transport_sink(&ble.transport[ble.count], &config.sink);
 
     if (err != ESP_OK) {
@@ -223,6 +238,7 @@ static esp_err_t mount_gattota(void)
         .buf_size = sizeof(ble.packets),
         .field_uuid = OTTER_BLE_GATTOTA_FIELD_UUID,
     };
+    ble.transport[ble.count].asked = asked;
     esp_err_t err = otter_idf_transport_sink(&ble.transport[ble.count], &config.sink);
 
     if (err != ESP_OK) {

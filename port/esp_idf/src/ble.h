@@ -74,6 +74,10 @@ otter_err otter_idf_ble_link_send(uint16_t conn, const struct ble_place *place, 
 /* Asks for a fast link, or lets go of it. */
 void otter_idf_ble_link_fast(uint16_t conn, bool fast);
 
+/* Whether it asked for an older version; only one that has subscribed can. */
+void otter_idf_ble_link_ask(uint16_t conn, bool asks);
+bool otter_idf_ble_link_asked(uint16_t conn);
+
 /* True once after a central has connected. */
 bool otter_idf_ble_link_seen(void);
 

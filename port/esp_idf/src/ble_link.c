@@ -28,6 +28,7 @@ struct link {
     uint16_t conn;
     uint8_t notify[BLE_MOUNTS]; /* a bit for each characteristic */
     uint8_t indicate[BLE_MOUNTS];
+    bool asks; /* for an older version */
 };
 
 static struct {
@@ -87,6 +88,25 @@ static void on_disconnect(uint16_t conn)
     }
     taskEXIT_CRITICAL(&links.lock);
     otter_gatt_queue_gone(links.queue, conn);
+}
+
+void otter_idf_ble_link_ask(uint16_t conn, bool asks)
+{
+    taskENTER_CRITICAL(&links.lock);
+    struct link *link = find(conn, false);
+    if (link != NULL) {
+        link->asks = asks;
+    }
+    taskEXIT_CRITICAL(&links.lock);
+}
+
+bool otter_idf_ble_link_asked(uint16_t conn)
+{
+    taskENTER_CRITICAL(&links.lock);
+    const struct link *link = find(conn, false);
+    bool asks = link != NULL && link->asks;
+    taskEXIT_CRITICAL(&links.lock);
+    return asks;
 }
 
 static void set_indicating(uint16_t conn, bool on)

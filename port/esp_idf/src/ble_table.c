@@ -47,6 +47,10 @@ static int put_identity(struct os_mbuf *om, const struct otter_idf_report *repor
         .state = report->pending               ? OTTER_IDENTITY_PENDING
                  : report->rejected[0] != '\0' ? OTTER_IDENTITY_ROLLED_BACK
                                                : OTTER_IDENTITY_CONFIRMED,
+        .wants_signature = OTTER_SIGNATURES,
+        .wants_encryption = OTTER_ENCRYPTED_ONLY,
+        .decrypts = OTTER_ENCRYPTION,
+        .older = OTTER_OLDER,
     };
 
     memcpy(identity.image, report->image, sizeof(identity.image));

@@ -155,6 +155,13 @@ static otter_err accept(void *ctx, const struct otter_image_facts *facts)
     return device.config.accept != NULL ? device.config.accept(device.config.ctx, facts) : OTTER_OK;
 }
 
+static bool take_older(void *ctx)
+{
+    const struct otter_idf_transport *from = device.update.owner;
+
+    return from != NULL && from->asked != NULL && from->asked(from);
+}
+
 static void note_rejected(void)
 {
     const esp_partition_t *partition = esp_ota_get_last_invalid_partition();
@@ -179,6 +186,8 @@ static void set_policy(void)
         .project = OTTER_CHECK_PROJECT ? running->project_name : NULL,
         .running_version = running->version,
         .version_rule = (enum otter_version_rule)CONFIG_OTTER_VERSION_RULE,
+        .version_order = device.config.version_order,
+        .take_older = take_older,
         .check = accept,
     };
 #if CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK

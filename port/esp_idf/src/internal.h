@@ -55,6 +55,14 @@
 #define OTTER_ENCRYPTED_ONLY false
 #endif
 
+#ifdef CONFIG_OTTER_OLDER_IF_ASKED
+#define OTTER_OLDER OTTER_IDENTITY_OLDER_ASK
+#elif defined(CONFIG_OTTER_VERSIONS_ANY)
+#define OTTER_OLDER OTTER_IDENTITY_OLDER_YES
+#else
+#define OTTER_OLDER OTTER_IDENTITY_OLDER_REFUSED
+#endif
+
 /* Milliseconds since the start; wraps after 49 days, as the library expects. */
 uint32_t otter_idf_now_ms(void);
 
@@ -96,7 +104,9 @@ struct otter_idf_transport {
     struct otter_update_transport session;
     struct otter_encrypted_transport encrypted;
     struct otter_sink inner;
-    bool running;   /* an update of this transport; read by its own task */
+    bool running; /* an update of this transport; read by its own task */
+    /* True: the host of its update asked for an older version. NULL: nobody can. */
+    bool (*asked)(const struct otter_idf_transport *transport);
     bool automatic; /* nobody asked for this very image: one that was rolled back is refused */
 };
 

@@ -52,6 +52,12 @@ bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, s
     }
     identity->wants_signature = skip_text(&r, IDENTITY_SIGNED);
     identity->wants_encryption = skip_text(&r, IDENTITY_ENCRYPTED);
+    identity->decrypts = !identity->wants_encryption && skip_text(&r, IDENTITY_DECRYPTS);
+    if (skip_text(&r, IDENTITY_ASK_OLDER)) {
+        identity->older = OTTER_IDENTITY_OLDER_ASK;
+    } else if (skip_text(&r, IDENTITY_NO_OLDER)) {
+        identity->older = OTTER_IDENTITY_OLDER_REFUSED;
+    }
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         int high = digit_value(otter_read_u8(&r));
         int low = digit_value(otter_read_u8(&r));

@@ -7,6 +7,9 @@
 #define IDENTITY_PREFIX "otter/1 "
 #define IDENTITY_SIGNED "signed "
 #define IDENTITY_ENCRYPTED "encrypted "
+#define IDENTITY_DECRYPTS "decrypts "
+#define IDENTITY_ASK_OLDER "ask-older "
+#define IDENTITY_NO_OLDER "no-older "
 
 /* A state as it stands in the text, with the space after it. */
 static inline const char *identity_state_word(enum otter_identity_state state)
