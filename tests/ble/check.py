@@ -28,7 +28,7 @@ def same_image(device, slot, path):
 
 
 def test_scan(_stack):
-    with lab.Device("kitchen"), lab.Kicker():
+    with lab.Device("kitchen"):
         text = lab.call(f"{lab.BUILD}/cli/otter", "scan", "ble", "--json")
     assert '"ble:%s"' % lab.ADDRESS in text and "kitchen" in text, text
     assert "espble" in text and "gattota" in text, text

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In the guest: the Bluetooth stack with emulated controllers, and the programs under test.
-
-btvirt gives every connection the same handle: a controller can have one at a time, and a second
-central (B09) makes the kernel fall over."""
-import glob
+"""In the guest: the Bluetooth stack with emulated controllers (air.c), and the programs under
+test."""
 import json
 import os
 import re
 import signal
 import subprocess
-import threading
 import time
 
 BUILD = os.environ.get("OTTER_BUILD", "build")
-CENTRAL, DEVICE = "hci0", "hci1"
+CENTRAL, DEVICE, OTHER = "hci0", "hci1", "hci2"
 ADDRESS = "00:AA:01:01:00:01"  # of DEVICE
 CONFIG = """[General]
 ControllerMode = le
@@ -49,7 +45,7 @@ def call(*command, check=True):
 
 
 class Stack:
-    """The kernel's Bluetooth, dbus-daemon, btvirt with two controllers, bluetoothd, btmon."""
+    """The kernel's Bluetooth, three controllers, dbus-daemon, bluetoothd, btmon."""
 
     def __init__(self):
         call("modprobe", "-a", "hci_vhci", "cmac", "algif_hash", "algif_skcipher", "ecb", "uhid")
@@ -62,21 +58,7 @@ class Stack:
         call("dbus-daemon", "--system", "--fork", "--nopidfile")
         self.monitor = None
         self.daemon = None
-        self.controllers()
-
-    def controllers(self):
-        """Bringing up an emulated controller fails now and then."""
-        for _ in range(5):
-            with open("/out/btvirt.log", "ab") as log:
-                emulator = subprocess.Popen(["btvirt", "-L", "-l2"], stdout=log, stderr=log)
-            try:
-                until("controllers", lambda: len(glob.glob("/sys/class/bluetooth/hci*")) == 2 and
-                      call("hciconfig").count("BD Address: 00:AA") == 2, 5, 0.05)
-                return
-            except AssertionError:
-                emulator.kill()
-                emulator.wait()
-        raise AssertionError("no emulated controllers")
+        self.air = subprocess.Popen([f"{BUILD}/tests/ble/air", "3"])
 
     def trace(self):
         self.monitor = subprocess.Popen(["btmon", "-w", "/out/btmon.snoop"],
@@ -88,13 +70,11 @@ class Stack:
         with open("/out/bluetoothd.log", "ab") as log:
             self.daemon = subprocess.Popen(["/usr/libexec/bluetooth/bluetoothd", "-n",
                                             "--noplugin=" + PLUGINS], stdout=log, stderr=log)
-        until("bluetoothd", lambda: DEVICE in call(
-            "dbus-send", "--system", "--print-reply", "--dest=org.bluez", "/",
-            "org.freedesktop.DBus.ObjectManager.GetManagedObjects", check=False))
-        for adapter in (CENTRAL, DEVICE):
-            call("dbus-send", "--system", "--print-reply", "--dest=org.bluez",
-                 "/org/bluez/" + adapter, "org.freedesktop.DBus.Properties.Set",
-                 "string:org.bluez.Adapter1", "string:Powered", "variant:boolean:true")
+        for adapter in (CENTRAL, DEVICE, OTHER):
+            power = ("dbus-send", "--system", "--print-reply", "--dest=org.bluez",
+                     "/org/bluez/" + adapter, "org.freedesktop.DBus.Properties.Set",
+                     "string:org.bluez.Adapter1", "string:Powered", "variant:boolean:true")
+            until(adapter, lambda: not call(*power, check=False).startswith("Error"))
 
     def stop(self):
         self.daemon.terminate()
@@ -104,26 +84,6 @@ class Stack:
 def disconnect(adapter=CENTRAL):
     call("dbus-send", "--system", "--print-reply", "--dest=org.bluez",
          f"/org/bluez/{adapter}/dev_{ADDRESS.replace(':', '_')}", "org.bluez.Device1.Disconnect")
-
-
-class Kicker:
-    """btvirt tells of an advertisement only when advertising begins: has it begin again and again,
-    as often as a real device would be heard."""
-
-    def __enter__(self):
-        self.enough = threading.Event()
-        self.thread = threading.Thread(target=self.work)
-        self.thread.start()
-        return self
-
-    def work(self):
-        while not self.enough.wait(0.5):
-            for on in ("00", "01"):
-                call("hcitool", "-i", DEVICE, "cmd", "0x08", "0x000a", on, check=False)
-
-    def __exit__(self, *_):
-        self.enough.set()
-        self.thread.join()
 
 
 class Device:
@@ -166,7 +126,6 @@ class Update:
 
     def __init__(self, image, *options, adapter=CENTRAL):
         self.events = []
-        self.kicker = Kicker().__enter__()
         self.process = subprocess.Popen(
             [f"{BUILD}/cli/otter", "update", f"ble:{adapter}/{ADDRESS}", image, "--json", *options],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -175,12 +134,9 @@ class Update:
         """The next event, or None."""
         line = self.process.stdout.readline()
         if not line:
-            self.kicker.__exit__()
             return None
         event = json.loads(line)
         self.events.append(event)
-        if event.get("event") == "device":
-            self.kicker.__exit__()
         return event
 
     def reach(self, percent):
