@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sqlite3
 import ssl
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
@@ -450,6 +452,57 @@ def test_first_servers_data_is_taken_over():
         assert set(check_store(folder)) == {"fw.bin", "notes"}
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_database_of_an_older_otterd_is_brought_up_to_date():
+    with Server() as server:
+        assert server.ask("PUT", "/files/fw.bin", image("1"))[0] == 200
+        assert server.ask("PUT", "/devices/a", '"a","0","fw.bin"')[0] == 200
+        server.stop()
+        with contextlib.closing(server.database()) as database:
+            now = database.execute("PRAGMA user_version").fetchone()[0]
+            database.execute("ALTER TABLE file DROP COLUMN encrypted")
+            database.execute("PRAGMA user_version=2")
+        server.start()
+        assert server.ask("GET", "/devices/a?app_ver=0")[1] == b"fw.bin"
+        assert call(server, "GET", "/images/fw.bin")[1]["format"] == "image"
+        with contextlib.closing(server.database()) as database:
+            assert database.execute("PRAGMA user_version").fetchone()[0] == now
+
+
+def test_backup_and_restore(tmp_path):
+    """As docs/server.md has it, while changes go on: every name in the copy has its content."""
+    images = [image(str(n), 30000, seed=n) for n in range(4)]
+    stop = threading.Event()
+    with Server() as server:
+        assert server.ask("PUT", "/files/fw", images[0])[0] == 200
+        assert server.ask("PUT", "/devices/a", '"a","1","fw"')[0] == 200
+
+        def change():
+            client = server.http()
+            for n in itertools.count():
+                server.ask("PUT", f"/files/more{n % 3}", images[n % 4], client=client)
+                if stop.is_set():
+                    break
+            client.close()
+
+        writer = threading.Thread(target=change)
+        writer.start()
+        blobs = os.path.join(server.data, "blobs")
+        subprocess.run(["cp", "-a", blobs, tmp_path], check=False)  # some vanish meanwhile
+        with contextlib.closing(server.database()) as lock, \
+                contextlib.closing(server.database()) as database, \
+                contextlib.closing(sqlite3.connect(tmp_path / "devices.db")) as copy:
+            lock.execute("BEGIN IMMEDIATE")
+            database.backup(copy)
+            subprocess.run(["cp", "-an", blobs, tmp_path], check=True)
+            lock.rollback()
+        stop.set()
+        writer.join()
+    assert len(check_store(tmp_path)) >= 1
+    with Server(data=str(tmp_path)) as server:
+        assert server.ask("GET", "/devices/a?app_ver=1")[1] == b"fw"
+        assert server.ask("GET", "/files/fw")[1] == images[0]
 
 
 def test_a_newer_database_is_left_alone():
