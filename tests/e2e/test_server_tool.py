@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """otter server against a real otterd, and a device that pulls what was published there."""
+import contextlib
 import json
 import os
+import pty
 import subprocess
 
 import pytest
@@ -62,6 +64,22 @@ def test_images(ask, image):
     ask("upload", path, "--name", odd)
     assert odd in [row["name"] for row in rows(ask, "images", "list")]
     ask("remove", odd)
+
+
+def test_upload_shows_its_progress(ask, image):
+    """On a terminal, a line that ends at 100 %."""
+    path = image("1.1.0", size=1_000_000)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([lab.OTTER, "server", "upload", path], env=ask.env, stderr=theirs,
+                          stdout=subprocess.DEVNULL) as upload:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end is closed
+            while piece := os.read(ours, 4096):
+                shown += piece
+        assert upload.wait(lab.PATIENCE) == 0
+    os.close(ours)
+    assert b"Uploading" in shown and b"100%" in shown, shown
 
 
 def test_upload_refused(ask, folder, image):
