@@ -46,7 +46,7 @@ build: ## build the library, the tools and the tests into build/
 fuzz: ## fuzz every parser, FUZZ_TIME seconds each (FUZZ_TARGET=name for one)
 	@scripts/fuzz --time $(FUZZ_TIME) $(FUZZ_TARGET)
 
-bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, a 921600-baud line
+bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, plain and encrypted; a 921600-baud line
 	@$(BUILD)/bench/bench-hosted
 
 bench-ble: build ## updates over Bluetooth LE: time in a model of the link, cost to a processor

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An encrypted image on its way to a session. Input: u32 length announced, u8 flags (1: ECIES,
- * 2: the tag holds), u32 seed of the pieces, then the file. The cipher is an exclusive or.
+ * 2: the tag holds, 4: plain images are taken too, 8: the slot has 1000 bytes), u32 seed of the
+ * pieces, then the file. The cipher is an exclusive or.
  *
  * Holds: what is behind gets no more than the header says, every byte decrypted once and in order;
  * it is finished only when all came and the tag held; the cipher is ended as often as the update
- * is.
+ * is. A plain image reaches it byte for byte, one encrypted never undecrypted.
  */
 #include "fuzz.h"
 
@@ -14,11 +15,13 @@
 #include "base/cursor.h"
 #include "otter/encrypted.h"
 
+#define SLOT 1000u
+
 struct behind {
     const uint8_t *file;
     size_t len;
     uint32_t announced, got, seed;
-    bool begun, tag_holds, tag_asked, finished;
+    bool begun, tag_holds, tag_asked, finished, plain, small;
     unsigned started, ended;
 };
 
@@ -26,6 +29,10 @@ static otter_err next_begin(void *ctx, uint32_t length)
 {
     struct behind *b = ctx;
 
+    if (b->small && length != OTTER_LENGTH_UNKNOWN && length > SLOT) {
+        return OTTER_ERR_TOO_LARGE;
+    }
+    FUZZ_HOLDS(b->got == 0);
     b->begun = true;
     b->announced = length;
     return OTTER_OK;
@@ -37,8 +44,8 @@ static otter_err next_write(void *ctx, const uint8_t *data, size_t len, size_t *
 
     *used = fuzz_next(&b->seed) % (len + 1);
     for (size_t i = 0; i < *used; i++) {
-        size_t at = OTTER_ENCRYPTED_HEADER + b->got++;
-        FUZZ_HOLDS(at < b->len && data[i] == (uint8_t)(b->file[at] ^ 0x5A));
+        size_t at = (b->plain ? 0 : OTTER_ENCRYPTED_HEADER) + b->got++;
+        FUZZ_HOLDS(at < b->len && data[i] == (uint8_t)(b->file[at] ^ (b->plain ? 0 : 0x5A)));
     }
     return OTTER_OK;
 }
@@ -47,7 +54,7 @@ static otter_err next_finish(void *ctx)
 {
     struct behind *b = ctx;
 
-    FUZZ_HOLDS(b->tag_asked && b->tag_holds);
+    FUZZ_HOLDS(b->plain || (b->tag_asked && b->tag_holds));
     b->finished = true;
     return OTTER_OK;
 }
@@ -93,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t length = otter_read_u32(&r);
     uint8_t flags = otter_read_u8(&r);
     uint32_t seed = otter_read_u32(&r);
-    struct behind b = {.tag_holds = (flags & 2) != 0, .seed = seed | 1};
+    struct behind b = {.tag_holds = (flags & 2) != 0, .small = (flags & 8) != 0, .seed = seed | 1};
 
     if (otter_reader_ok(&r) != OTTER_OK) {
         return 0;
@@ -101,6 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     b.file = r.next;
     b.len = r.left;
     otter_encrypted_init(&e, (struct otter_cipher){&cipher, &b, (flags & 1) != 0});
+    e.plain_too = (flags & 4) != 0;
+    b.plain = e.plain_too && (b.len < 4 || memcmp(b.file, "\xCF\xB6\x88\x07", 4) != 0);
     struct otter_encrypted_transport transport = {&e, {&ops, &b}};
     struct otter_sink sink = otter_encrypted_sink(&transport);
     otter_err err = sink.ops->begin(sink.ctx, length);
@@ -120,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     FUZZ_HOLDS(b.finished == (err == OTTER_OK && b.begun));
-    FUZZ_HOLDS(!b.finished || b.announced == OTTER_LENGTH_UNKNOWN || b.announced == b.got);
+    FUZZ_HOLDS(!b.finished || b.announced == OTTER_LENGTH_UNKNOWN ||
+               b.announced == (b.plain ? length : b.got));
     FUZZ_HOLDS(e.owner == NULL && (b.ended == 1) == b.begun);
     return 0;
 }

@@ -334,7 +334,12 @@ def encrypted_seeds():
             ("wrong-tag", len(body) + 512, 0, file(len(body), body)),
             ("short", 0xFFFFFFFF, 2, file(len(body) + 1, body)),
             ("largest", 0xFFFFFFFE, 2, file(0xFFFFFFFF, body)),
-            ("not-encrypted", 4096, 2, b"\xe9" * 600)):
+            ("not-encrypted", 4096, 2, b"\xe9" * 600),
+            ("both-encrypted", len(body) + 512, 6, file(len(body), body)),
+            ("both-plain", 600, 6, b"\xe9" * 600),
+            ("both-four-bytes", 4, 6, b"\xe9" * 4),
+            ("both-just-fits", 1512, 14, file(1000, body[:1000])),
+            ("both-too-large", 1512, 14, b"\xe9" * 1512)):
         save("encrypted", name, struct.pack("<IBI", length, flags, 7) + data)
 
 
