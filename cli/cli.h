@@ -23,7 +23,7 @@ enum exit_code {
     EXIT_NOT_BACK = 6, /* the device did not come back, or rolled back */
 };
 
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 24
 
 /* One run of a command. */
 struct call {

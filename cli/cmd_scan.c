@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "devices.h"
 #include "output.h"
+
+enum { ALL, PROBE, ADAPTER, TIME };
+
+static const struct option_spec scan_options[] = {
+    [ALL] = {"all", 0, NULL, "ble: also devices that advertise no update service"},
+    [PROBE] = {"probe", 0, NULL, "ble: connect to all that was heard, and look at it"},
+    [ADAPTER] = {"adapter", 0, "NAME", "ble: the adapter, such as hci1 (the first that is on)"},
+    [TIME] = {"time", 0, "SECONDS", "ble: for how long to listen (5)"},
+    {NULL, 0, NULL, NULL},
+};
 
 /* "att", "att:" and "att:/folder". */
 static int read_where(struct call *call, const char *where,
@@ -30,6 +41,22 @@ static int read_where(struct call *call, const char *where,
     return EXIT_OK;
 }
 
+static json_t *list_json(const struct device_list *list)
+{
+    json_t *devices = json_array();
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct otter_target_device *device = &list->entries[i].device;
+        json_t *one = device_json(device);
+
+        json_object_set_new(one, "target", json_text(list->entries[i].uri));
+        json_object_set_new(one, "rssi",
+                            device->rssi != 0 ? json_integer(device->rssi) : json_null());
+        json_array_append_new(devices, one);
+    }
+    return devices;
+}
+
 static int run_scan(struct call *call)
 {
     const struct otter_target_scheme *scheme = NULL;
@@ -42,22 +69,25 @@ static int run_scan(struct call *call)
             return code;
         }
     }
-    int code = device_list_scan(&list, scheme, &options);
+    unsigned long seconds = 0;
+    if (!option_number(call, TIME, 3600, &seconds)) {
+        return EXIT_USAGE;
+    }
+    options.scan_ms = (uint32_t)seconds * 1000u;
+    options.adapter = call->option[ADAPTER];
+    options.probe = call->option[PROBE] != NULL;
+    options.all = call->option[ALL] != NULL;
+    int code =
+        device_list_scan(&list, scheme, &options, call->json == NULL && isatty(STDOUT_FILENO) != 0);
     if (code != EXIT_OK && (list.count == 0 || scheme != NULL)) {
         fail(call, code, "%s%s", list.complaint,
              scheme == NULL ? " (\"otter doctor\" says what to do)" : "");
-    } else {
+    } else if (code != EXIT_OK) {
+        fprintf(stderr, "otter: %s\n", safe(list.complaint));
         code = EXIT_OK;
     }
     if (call->json != NULL) {
-        json_t *devices = json_array();
-
-        for (size_t i = 0; i < list.count; i++) {
-            json_t *one = device_json(&list.entries[i].device);
-            json_object_set_new(one, "target", json_text(list.entries[i].uri));
-            json_array_append_new(devices, one);
-        }
-        json_object_set_new(call->json, "devices", devices);
+        json_object_set_new(call->json, "devices", list_json(&list));
     } else if (list.count > 0) {
         device_list_print(&list, false);
     } else if (code == EXIT_OK) {
@@ -74,8 +104,11 @@ const struct command command_scan = {
     .about = "Looks for devices and says what each runs and which protocols it offers.\n"
              "KIND att: virtual devices on this machine, by their sockets in FOLDER, or else in\n"
              "$XDG_RUNTIME_DIR/otter. KIND ble: devices that advertise an update service over\n"
-             "Bluetooth, heard within 5 s. Without KIND, everything that can be searched is.\n",
+             "Bluetooth, shown as they are heard; Ctrl-C ends the search. Devices that do not\n"
+             "advertise what they are: --all lists them, --probe connects to find out.\n"
+             "Without KIND, everything that can be searched is.\n",
     .schema = "otter.scan/1",
+    .options = scan_options,
     .args_min = 0,
     .args_max = 1,
     .run = run_scan,

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "host/target.h"
 #include "otter/gatt.h"
 #include "output.h"
+#include "stop.h"
 #include "update_ask.h"
 #include "update_report.h"
 
@@ -27,6 +27,9 @@ enum {
     BEGIN_TIMEOUT,
     CACERT,
     SOURCE_TIMEOUT,
+    ADAPTER,
+    FORGET,
+    CALLS,
     VERBOSE,
 };
 
@@ -47,29 +50,13 @@ static const struct option_spec options[] = {
     [CACERT] = {"cacert", 0, "FILE", "https: trust the certificates in FILE"},
     [SOURCE_TIMEOUT] = {"source-timeout", 0, "SECONDS",
                         "URL: a silent connection is made anew (15)", true},
+    [ADAPTER] = {"adapter", 0, "NAME", "ble: the adapter, such as hci1 (the first that is on)",
+                 true},
+    [FORGET] = {"forget", 0, NULL, "ble: do not use what bluetoothd remembers of it", true},
+    [CALLS] = {"calls", 0, NULL, "ble: a D-Bus call for each packet, no descriptors", true},
     [VERBOSE] = {"verbose", 'v', NULL, "show every packet"},
     {NULL, 0, NULL, NULL},
 };
-
-static volatile sig_atomic_t stops;
-
-/* First: end cleanly. Second: at once. Third: whatever the system does. */
-static void ask_to_stop(int number)
-{
-    stops = stops + 1;
-    if (stops >= 2) {
-        signal(number, SIG_DFL);
-    }
-}
-
-static void watch_signals(void)
-{
-    struct sigaction action = {.sa_handler = ask_to_stop}; /* no SA_RESTART: waits shall end */
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
 
 static bool read_numbers(struct call *call, struct otter_target_options *o)
 {
@@ -121,6 +108,9 @@ static bool read_words(struct call *call, struct otter_target_options *o)
         o->crc_ccitt = init == 0xFFFF;
     }
     o->protocol = protocol;
+    o->adapter = call->option[ADAPTER];
+    o->forget = call->option[FORGET] != NULL;
+    o->calls = call->option[CALLS] != NULL;
     o->cacert = call->option[CACERT];
     o->no_wait = call->option[NO_WAIT] != NULL;
     o->force = call->option[FORCE] != NULL;
@@ -173,9 +163,9 @@ static int update(struct call *call, const struct otter_target_options *o, const
         .target = uri,
         .schema = call->command->schema,
     };
-    struct otter_target_observer observer = update_report_observer(&report, &stops);
+    struct otter_target_observer observer = update_report_observer(&report, stop_watch());
     struct otter_firmware_options source = {
-        .cacert = o->cacert, .cancel = &stops, .note = observer.detail, .ctx = &report};
+        .cacert = o->cacert, .cancel = observer.cancel, .note = observer.detail, .ctx = &report};
     struct otter_firmware firmware;
     struct otter_target_result result = {0};
     unsigned long stall = 0;
@@ -186,7 +176,6 @@ static int update(struct call *call, const struct otter_target_options *o, const
     source.stall_ms = (uint32_t)stall * 1000u;
     source.give_up_ms = source.stall_ms * 6u;
 
-    watch_signals();
     otter_err err = otter_firmware_open(&firmware, path, &source);
     report.firmware = err == OTTER_OK ? firmware.name : path;
     if (err != OTTER_OK) {

@@ -6,45 +6,117 @@
 #include <string.h>
 
 #include "output.h"
+#include "stop.h"
+
+#define LIVE_MAX 15 /* rows of a list that is drawn again and again */
+
+static struct device_entry *entry_of(struct device_list *list, const char *uri)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->entries[i].uri, uri) == 0) {
+            return &list->entries[i];
+        }
+    }
+    struct device_entry *entries =
+        realloc(list->entries, (list->count + 1) * sizeof(*list->entries));
+    if (entries == NULL) {
+        return NULL;
+    }
+    list->entries = entries;
+    entries[list->count] = (struct device_entry){.uri = strdup(uri)};
+    return entries[list->count].uri != NULL ? &entries[list->count++] : NULL;
+}
+
+/* The list takes the place of what was drawn of it before. */
+static void draw(struct device_list *list)
+{
+    if (list->drawn > 0) {
+        printf("\033[%zuA\033[J", list->drawn);
+    }
+    device_list_print(list, false);
+    fflush(stdout);
+    list->drawn = list->count + 1;
+}
 
 static bool keep(void *ctx, const char *uri, const struct otter_target_device *device)
 {
     struct device_list *list = ctx;
-    struct device_entry *entries =
-        realloc(list->entries, (list->count + 1) * sizeof(*list->entries));
+    struct device_entry *entry = entry_of(list, uri);
 
-    if (entries == NULL) {
+    if (entry == NULL) {
         return false;
     }
-    list->entries = entries;
-    char *copy = strdup(uri);
-    if (copy == NULL) {
-        return false;
+    entry->device = *device;
+    if (list->live && list->count <= LIVE_MAX) {
+        draw(list);
     }
-    entries[list->count++] = (struct device_entry){.uri = copy, .device = *device};
     return true;
 }
 
-int device_list_scan(struct device_list *list, const struct otter_target_scheme *scheme,
-                     const struct otter_target_options *options)
+/* Only --probe has details to tell. */
+static void on_detail(void *ctx, const char *line)
 {
-    const struct otter_target_observer nobody = {0};
+    struct device_list *list = ctx;
+
+    print_styled(stderr, STYLE_FAINT, "%s\n", safe(line));
+    list->drawn = 0; /* the list goes on below */
+}
+
+/* What can be updated first, then the nearest. */
+static int by_use(const void *a, const void *b)
+{
+    const struct otter_target_device *x = &((const struct device_entry *)a)->device;
+    const struct otter_target_device *y = &((const struct device_entry *)b)->device;
+    int use = (y->protocols[0] != '\0') - (x->protocols[0] != '\0');
+    int x_rssi = x->rssi != 0 ? x->rssi : INT16_MIN, y_rssi = y->rssi != 0 ? y->rssi : INT16_MIN;
+
+    return use != 0           ? use
+           : x_rssi != y_rssi ? y_rssi - x_rssi
+                              : strcmp(((const struct device_entry *)a)->uri,
+                                       ((const struct device_entry *)b)->uri);
+}
+
+int device_list_scan(struct device_list *list, const struct otter_target_scheme *scheme,
+                     const struct otter_target_options *options, bool live)
+{
+    const struct otter_target_observer observer = {
+        .detail = options->probe ? on_detail : NULL, .ctx = list, .cancel = stop_watch()};
     const struct otter_target_scheme *s;
     int code = EXIT_OK;
 
-    *list = (struct device_list){0};
+    const char *term = getenv("TERM");
+
+    *list = (struct device_list){.live = live && term != NULL && strcmp(term, "dumb") != 0};
     for (size_t i = 0; (s = otter_target_scheme_at(i)) != NULL; i++) {
         if ((scheme != NULL && s != scheme) || s->scan == NULL) {
             continue;
         }
-        otter_err err =
-            s->scan(options, &nobody, keep, list, list->complaint, sizeof(list->complaint));
+        char complaint[sizeof(list->complaint)] = "";
+        otter_err err = s->scan(options, &observer, keep, list, complaint, sizeof(complaint));
         /* What this machine does not have is missed only by who asked for it. */
         if (err != OTTER_OK && (scheme != NULL || err != OTTER_ERR_UNSUPPORTED)) {
+            memcpy(list->complaint, complaint, sizeof(complaint));
             code = EXIT_FAILED;
         }
     }
+    stop_unwatch();
+    if (list->drawn > 0) {
+        printf("\033[%zuA\033[J", list->drawn);
+    }
+    if (list->count > 0) {
+        qsort(list->entries, list->count, sizeof(*list->entries), by_use);
+    }
     return code;
+}
+
+size_t device_list_known(const struct device_list *list)
+{
+    size_t count = 0;
+
+    while (count < list->count && list->entries[count].device.protocols[0] != '\0') {
+        count++;
+    }
+    return count;
 }
 
 void device_list_free(struct device_list *list)
@@ -71,40 +143,89 @@ const char *device_state_text(enum otter_target_state state)
     return "";
 }
 
-static const char *or_dash(const char *text)
+enum column { TARGET, NAME, SIGNAL, CHIP, PROJECT, VERSION, STATE, PROTOCOLS, COLUMNS };
+
+static const char *cell(const struct device_entry *entry, enum column column, char signal[16])
 {
-    return *text != '\0' ? safe(text) : "-";
+    const struct otter_target_device *d = &entry->device;
+
+    switch (column) {
+    case TARGET:
+        return entry->uri;
+    case NAME:
+        return d->name;
+    case SIGNAL:
+        snprintf(signal, 16, d->rssi != 0 ? "%d dBm" : "", d->rssi);
+        return signal;
+    case CHIP:
+        return d->chip;
+    case PROJECT:
+        return d->project;
+    case VERSION:
+        return d->version;
+    case STATE:
+        return device_state_text(d->state);
+    default:
+        return d->protocols[0] != '\0' ? d->protocols : "none known";
+    }
+}
+
+static enum style style_of(const struct device_entry *entry, enum column column)
+{
+    if (column == TARGET) {
+        return STYLE_STRONG;
+    }
+    return column != STATE                                       ? STYLE_PLAIN
+           : entry->device.state == OTTER_TARGET_STATE_CONFIRMED ? STYLE_GOOD
+           : entry->device.state == OTTER_TARGET_STATE_UNKNOWN   ? STYLE_PLAIN
+                                                                 : STYLE_WARNING;
+}
+
+/* A column in which nothing is would only make lines longer. */
+static bool is_used(const struct device_list *list, enum column column)
+{
+    char signal[16];
+    bool used = column == TARGET || column == NAME;
+
+    for (size_t i = 0; i < list->count; i++) {
+        used = used || *cell(&list->entries[i], column, signal) != '\0';
+    }
+    return used;
 }
 
 void device_list_print(const struct device_list *list, bool numbered)
 {
-    static const char *const heads[] = {"Target",  "Name",  "Chip",     "Project",
-                                        "Version", "State", "Protocols"};
-    struct table t = {.columns = numbered ? 8 : 7, .align = numbered ? "rlllllll" : "lllllll"};
+    static const char *const heads[COLUMNS] = {"Target",  "Name",    "Signal", "Chip",
+                                               "Project", "Version", "State",  "Protocols"};
+    struct table t = {.columns = numbered ? 1 : 0, .align = numbered ? "rllllllll" : "llllllll"};
+    bool used[COLUMNS];
+    char signal[16];
 
+    for (enum column c = TARGET; c < COLUMNS; c++) {
+        used[c] = is_used(list, c);
+        t.columns += used[c];
+    }
     if (numbered) {
         table_cell(&t, STYLE_FAINT, "#");
     }
-    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        table_cell(&t, STYLE_FAINT, "%s", heads[i]);
+    for (enum column c = TARGET; c < COLUMNS; c++) {
+        if (used[c]) {
+            table_cell(&t, STYLE_FAINT, "%s", heads[c]);
+        }
     }
     for (size_t i = 0; i < list->count; i++) {
-        const struct otter_target_device *d = &list->entries[i].device;
+        const struct device_entry *entry = &list->entries[i];
 
         if (numbered) {
             table_cell(&t, STYLE_STRONG, "%zu", i + 1);
         }
-        table_cell(&t, STYLE_STRONG, "%s", safe(list->entries[i].uri));
-        table_cell(&t, STYLE_PLAIN, "%s", or_dash(d->name));
-        table_cell(&t, STYLE_PLAIN, "%s", or_dash(d->chip));
-        table_cell(&t, STYLE_PLAIN, "%s", or_dash(d->project));
-        table_cell(&t, STYLE_PLAIN, "%s", or_dash(d->version));
-        table_cell(&t,
-                   d->state == OTTER_TARGET_STATE_CONFIRMED ? STYLE_GOOD
-                   : d->state == OTTER_TARGET_STATE_UNKNOWN ? STYLE_PLAIN
-                                                            : STYLE_WARNING,
-                   "%s", or_dash(device_state_text(d->state)));
-        table_cell(&t, STYLE_PLAIN, "%s", d->protocols[0] != '\0' ? safe(d->protocols) : "none");
+        for (enum column c = TARGET; c < COLUMNS; c++) {
+            if (used[c]) {
+                const char *text = cell(entry, c, signal);
+
+                table_cell(&t, style_of(entry, c), "%s", *text != '\0' ? safe(text) : "-");
+            }
+        }
     }
     table_print(&t);
 }

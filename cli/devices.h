@@ -14,13 +14,20 @@ struct device_entry {
 struct device_list {
     struct device_entry *entries;
     size_t count;
+    bool live;           /* shown while it grows */
+    size_t drawn;        /* lines of it on the terminal */
     char complaint[320]; /* of a scheme that could not search, one sentence; empty: none */
 };
 
-/* Searches with this scheme, or with all of them when it is NULL. The list is freed with
- * device_list_free(). An exit code. */
+/* Searches with this scheme, or with all of them when it is NULL; Ctrl-C ends the search. live:
+ * standard output is a terminal, on which the list is shown as it grows. What can be updated comes
+ * first. The list is freed with device_list_free(). An exit code. */
 int device_list_scan(struct device_list *list, const struct otter_target_scheme *scheme,
-                     const struct otter_target_options *options);
+                     const struct otter_target_options *options, bool live);
+
+/* How many at its beginning are known to take updates. */
+size_t device_list_known(const struct device_list *list);
+
 void device_list_free(struct device_list *list);
 
 /* As a table, numbered for a choice or not. */

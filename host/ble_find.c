@@ -8,6 +8,7 @@
 #include "host/clock.h"
 
 #define CALL_MS 10000u
+#define CALM_MS 100u /* where many devices are, something changes all the time */
 
 otter_err otter_ble_address_parse(struct otter_ble_address *address, const char *text)
 {
@@ -106,6 +107,31 @@ static otter_err start(struct otter_ble_bus *bus, const char *adapter_path)
     return otter_ble_bus_do(bus, adapter_path, OTTER_BLE_ADAPTER, "StartDiscovery", CALL_MS);
 }
 
+/* Until something has changed since looked. */
+static otter_err await_change(struct otter_ble_bus *bus, uint32_t looked, uint32_t begun,
+                              uint32_t timeout_ms)
+{
+    for (;;) {
+        uint32_t now = otter_clock_ms();
+        uint32_t left = now - begun < timeout_ms ? timeout_ms - (now - begun) : 0;
+        uint32_t calm = now - looked < CALM_MS ? CALM_MS - (now - looked) : 0;
+
+        if (bus->cancel != NULL && *bus->cancel != 0) {
+            return OTTER_ERR_CANCELLED;
+        }
+        if (left == 0) {
+            return OTTER_ERR_TIMEOUT;
+        }
+        if (bus->changed && calm == 0) {
+            return OTTER_OK;
+        }
+        otter_err err = otter_ble_bus_wait(bus, NULL, 0, bus->changed && calm < left ? calm : left);
+        if (err != OTTER_OK) {
+            return err;
+        }
+    }
+}
+
 static otter_err look(struct otter_ble_bus *bus, uint32_t timeout_ms,
                       bool (*seen)(void *ctx, const struct otter_ble_tree *tree), void *ctx)
 {
@@ -113,6 +139,8 @@ static otter_err look(struct otter_ble_bus *bus, uint32_t timeout_ms,
     struct otter_ble_tree tree;
 
     for (;;) {
+        uint32_t looked = otter_clock_ms();
+
         bus->changed = false;
         otter_err err = otter_ble_tree_load(&tree, bus);
         bool enough = err == OTTER_OK && seen(ctx, &tree);
@@ -120,22 +148,9 @@ static otter_err look(struct otter_ble_bus *bus, uint32_t timeout_ms,
         if (err != OTTER_OK || enough) {
             return err;
         }
-        while (!bus->changed) {
-            uint32_t spent = otter_clock_ms() - begun;
-
-            if (bus->cancel != NULL && *bus->cancel != 0) {
-                return OTTER_ERR_CANCELLED;
-            }
-            if (spent >= timeout_ms) {
-                return OTTER_ERR_TIMEOUT;
-            }
-            err = otter_ble_bus_wait(bus, NULL, 0, timeout_ms - spent);
-            if (err != OTTER_OK) {
-                return err;
-            }
-        }
-        if (otter_clock_ms() - begun >= timeout_ms) {
-            return OTTER_ERR_TIMEOUT;
+        err = await_change(bus, looked, begun, timeout_ms);
+        if (err != OTTER_OK) {
+            return err;
         }
     }
 }

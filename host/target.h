@@ -51,6 +51,7 @@ struct otter_target_device {
     bool decrypts;         /* it takes encrypted images beside plain ones */
     bool refuses_older;    /* it takes no version before the one it runs */
     bool asks_older;       /* but for a host that asks */
+    int16_t rssi;          /* dBm, as heard in a search; 0: not known */
 };
 
 enum otter_target_phase {
@@ -83,6 +84,7 @@ struct otter_target_options {
     bool calls;              /* ble: a call for each packet, no descriptors */
     bool probe;              /* ble, scan: connect to what was heard, and look at it */
     bool all;                /* ble, scan: also devices that advertise no update service */
+    uint32_t scan_ms;        /* ble, scan: for how long; 0: 5 s */
     const char *cacert;      /* for https sources */
     const char *scan_folder; /* att: where sockets are; NULL: $XDG_RUNTIME_DIR/otter */
 };
@@ -113,7 +115,8 @@ struct otter_target_result {
     uint32_t elapsed_ms; /* all in all */
 };
 
-/* One device found. address is the whole URI. Return false to end the search. */
+/* One device found, or one told before of which more is known now. uri is the whole URI. Return
+ * false to end the search. */
 typedef bool (*otter_target_found)(void *ctx, const char *uri,
                                    const struct otter_target_device *device);
 
@@ -122,7 +125,7 @@ struct otter_target_scheme {
     const char *example; /* "att:/run/otter/kitchen" */
     const char *help;    /* one line */
 
-    /* Looks for devices for timeout_ms at most and tells of each. NULL: cannot be searched. On an
+    /* Looks for devices and tells of each. NULL: cannot be searched. On an
      * error a sentence is in message, of size bytes; OTTER_ERR_UNSUPPORTED: this machine has no
      * such link. */
     otter_err (*scan)(const struct otter_target_options *options,
