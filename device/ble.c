@@ -5,7 +5,9 @@
  * bluetoothd owns the connections; it names the central with every read and write. It sends a
  * notification to every central that subscribed, and answers a write request itself where the
  * characteristic takes write commands, too. Therefore one central at a time is served, the others
- * are refused, and only the characteristics that take firmware offer write commands.
+ * are refused (ATT error 0xFE), and only the characteristics that take firmware offer write
+ * commands. The one that is served is the first to write, until it leaves or is silent for too
+ * long.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +16,10 @@
 
 #include "device/ble.h"
 #include "device/transport.h"
+#include "host/clock.h"
 
 #define CALL_MS 10000u
+#define SILENCE_MS 60000u /* default: a central that is silent keeps others away */
 #define STEP_MESSAGES 16u /* before the other transports have their turn */
 
 extern const struct transport_type ble_transport;
@@ -26,6 +30,10 @@ extern const struct transport_type ble_transport;
 void ble_remember(struct ble *ble, const char *path)
 {
     size_t i = 0;
+
+    if (strcmp(ble->owner, path) == 0) {
+        ble->heard_at = otter_clock_ms();
+    }
 
     while (i < BLE_CENTRALS_MAX && ble->centrals[i][0] != '\0') {
         if (strcmp(ble->centrals[i++], path) == 0) {
@@ -42,6 +50,7 @@ bool ble_serve(struct ble *ble, const char *path)
     if (ble->owner[0] == '\0') {
         snprintf(ble->owner, sizeof(ble->owner), "%s", path);
         ble->conn++;
+        ble->heard_at = otter_clock_ms();
         device_log(ble->device, "ble: client %u connected", ble->conn);
     }
     return strcmp(ble->owner, path) == 0;
@@ -71,6 +80,37 @@ static void forget_central(struct ble *ble, const char *path)
             return;
         }
     }
+}
+
+/* Ends its connection; nobody waits for the answer. */
+static void send_away(struct ble *ble, const char *central)
+{
+    sd_bus_message *m = otter_ble_bus_message(&ble->bus, central, OTTER_BLE_DEVICE, "Disconnect");
+
+    if (m != NULL && sd_bus_message_set_expect_reply(m, false) >= 0) {
+        (void)sd_bus_send(ble->bus.bus, m, NULL);
+    }
+    sd_bus_message_unref(m);
+}
+
+/* A central that has written once and stays silent keeps all others away. Returns in how many ms
+ * to look again. */
+static uint32_t bound_silence(struct ble *ble)
+{
+    uint32_t set = ble->device->options->silence_ms;
+    uint32_t limit = set != 0 ? set : SILENCE_MS;
+    uint32_t silent = otter_clock_ms() - ble->heard_at;
+
+    if (ble->owner[0] == '\0' || ble->held != NULL) {
+        return OTTER_GATT_NEVER;
+    }
+    if (silent < limit) {
+        return limit - silent;
+    }
+    device_log(ble->device, "ble: client %u is silent and sent away", ble->conn);
+    send_away(ble, ble->owner);
+    lose_owner(ble);
+    return OTTER_GATT_NEVER;
 }
 
 /* Looks for the one signal that matters: a central has disconnected. */
@@ -243,7 +283,9 @@ static uint32_t run(void *transport, const struct pollfd *list, size_t count, ui
     (void)list;
     (void)count;
     bool more = take_messages(ble, now_ms);
+    uint32_t silence = bound_silence(ble);
     uint32_t next = device_gatt_poll(&ble->gatt, now_ms);
+    next = silence < next ? silence : next;
     if (ble->bus.gone) {
         device_error(ble->device, "ble: the Bluetooth service (bluetoothd) has ended");
         ble->device->exit_code = 1;

@@ -53,7 +53,7 @@ static const struct row rows[] = {
     {"self-test-timeout", "MS", "when one that hangs is reset (5000)", take_u32, AT(watchdog_ms), RANGE(0, HOUR)},
     {"restart-delay", "MS", "from the last answer to the restart (500; hosted: 5000)", take_u32,
      AT(restart_ms), RANGE(1, HOUR)},
-    {"silence", "MS", "hosted: gives an update up after this (120000)", take_u32, AT(silence_ms), RANGE(1, DAY)},
+    {"silence", "MS", "ends a silent client's update (hosted: 120000, ble: 60000)", take_u32, AT(silence_ms), RANGE(1, DAY)},
     {"once", NULL, "end after one update: 0 confirmed, 6 rolled back", take_flag, AT(once), .brief = true},
     {"ready-fd", "N", "write a line to descriptor N when services are offered", take_int, AT(ready_fd),
      RANGE(0, 65535)},
