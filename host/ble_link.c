@@ -11,6 +11,7 @@
 
 #define PAIR_MS 30000u
 #define LEAVE_MS 3000u
+#define REASON_MS 500u
 #define DRAIN_MS 1u /* nothing tells when a descriptor has been read empty */
 /* bluetoothd up to 5.66 at least refuses values longer than this as a server. */
 #define MTU_MAX 512u
@@ -106,6 +107,7 @@ static void forget(struct otter_ble_link *link)
     link->again = OTTER_BLE_IDLE;
     link->barrier = false;
     link->full = false;
+    link->hung_up = false;
     link->count = 0;
 }
 
@@ -380,6 +382,21 @@ static size_t gather(const struct otter_ble_link *link, struct pollfd *fds, size
     return n;
 }
 
+/* A descriptor has ended, with the connection or with bluetoothd: the bus says which, soon. */
+static otter_err await_reason(struct otter_ble_link *link)
+{
+    uint32_t begun = otter_clock_ms();
+
+    while (!link->lost && otter_clock_ms() - begun < REASON_MS) {
+        otter_err err = otter_ble_bus_wait(&link->bus, NULL, 0, REASON_MS);
+        if (err != OTTER_OK) {
+            return err;
+        }
+    }
+    otter_ble_lose(link, "the connection is lost");
+    return OTTER_OK;
+}
+
 static otter_err link_wait(void *ctx, uint32_t timeout_ms)
 {
     struct otter_ble_link *link = ctx;
@@ -390,7 +407,8 @@ static otter_err link_wait(void *ctx, uint32_t timeout_ms)
     if (link->lost || link->bus.bus == NULL) {
         return OTTER_ERR_LINK;
     }
-    if ((link->barrier || link->full || link->again != OTTER_BLE_IDLE) && timeout_ms > DRAIN_MS) {
+    if ((link->barrier || link->full || link->hung_up || link->again != OTTER_BLE_IDLE) &&
+        timeout_ms > DRAIN_MS) {
         timeout_ms = DRAIN_MS;
     }
     size_t count = gather(link, fds, owner);
@@ -400,9 +418,10 @@ static otter_err link_wait(void *ctx, uint32_t timeout_ms)
         if ((fds[i].revents & POLLIN) != 0) {
             take_notifications(link, owner[i]);
         }
-        if ((fds[i].revents & (POLLHUP | POLLERR)) != 0) {
-            otter_ble_lose(link, "the connection is lost");
-        }
+        link->hung_up |= (fds[i].revents & (POLLHUP | POLLERR)) != 0;
+    }
+    if (err == OTTER_OK && link->hung_up) {
+        err = await_reason(link);
     }
     if (err != OTTER_OK) {
         otter_ble_lose(link, link->bus.why);

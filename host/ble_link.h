@@ -51,8 +51,9 @@ struct otter_ble_link {
     size_t count; /* of chars */
     uint16_t mtu;
     bool lost;
-    bool ours; /* we connected it, so we disconnect it */
-    bool full; /* a descriptor had no room */
+    bool ours;    /* we connected it, so we disconnect it */
+    bool full;    /* a descriptor had no room */
+    bool hung_up; /* one has ended */
 
     /* The one question to bluetoothd that may be under way besides those that wait. */
     enum otter_ble_asking asking;

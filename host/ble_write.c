@@ -40,8 +40,8 @@ static otter_err send_fd(struct otter_ble_link *link, struct otter_ble_char *c, 
         link->full = true;
         return OTTER_ERR_AGAIN;
     }
-    otter_ble_lose(link, "the connection is lost");
-    return OTTER_ERR_LINK;
+    link->hung_up = true; /* wait() finds out why */
+    return OTTER_ERR_AGAIN;
 }
 
 static void answered(struct otter_ble_link *link, uint8_t att)
