@@ -68,6 +68,18 @@ coverage: ## line coverage of the device library
 format: ## format every C file in place
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
+deb: ## Debian packages of everything, in build-deb/
+	@scripts/bootstrap build deb
+	@scripts/deb
+
+check-packages: ## build the packages, and install, use and purge them in a clean Debian
+	@scripts/bootstrap build deb check
+	@scripts/check-packages
+
+check-container: ## build the container of otterd without a registry, run it and poll it (needs root)
+	@scripts/bootstrap build deb container
+	@scripts/check-container
+
 install: build ## install the library, headers, tools and pages under PREFIX (DESTDIR is honoured)
 	@meson configure $(BUILD) --prefix=$(PREFIX)
 	@meson install -C $(BUILD)
