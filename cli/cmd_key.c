@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,10 +11,11 @@
 #include "key_file.h"
 #include "output.h"
 
-enum { TYPE, PUBLIC, OUTPUT };
+enum { TYPE, HMAC_FILE, PUBLIC, OUTPUT };
 
 static const struct option_spec generate_options[] = {
     [TYPE] = {"type", 0, "rsa3072|ecdsa256", "kind of key (rsa3072)"},
+    [HMAC_FILE] = {"from-hmac", 0, "FILE", "the key of a device with these 32 bytes in its eFuses"},
     [PUBLIC] = {"public", 0, "FILE", "write the public key too"},
     [OUTPUT] = {"output", 'o', "FILE", "where to write the private key"},
     {NULL, 0, NULL, NULL},
@@ -50,6 +52,28 @@ static int report_digest(struct call *call, const EVP_PKEY *key, const char *pat
     return EXIT_OK;
 }
 
+/* A new key, or the one that belongs to an HMAC key. */
+static int make_key(struct call *call, bool rsa, EVP_PKEY **key)
+{
+    const char *path = call->option[HMAC_FILE];
+    uint8_t *secret = NULL;
+    size_t len = 0;
+    if (!path) {
+        *key = otter_key_make(rsa);
+        return *key ? EXIT_OK : fail(call, EXIT_FAILED, "%s", otter_err_text(OTTER_ERR_CRYPTO));
+    }
+    int code = input_read(call, path, 4096, "an HMAC key", &secret, &len);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    *key = len == OTTER_HMAC_KEY_SIZE ? otter_key_from_hmac(secret) : NULL;
+    OPENSSL_cleanse(secret, len);
+    free(secret);
+    return *key ? EXIT_OK
+                : fail(call, EXIT_FAILED, "%s: not %u bytes that make a key", safe(path),
+                       OTTER_HMAC_KEY_SIZE);
+}
+
 static int run_generate(struct call *call)
 {
     const char *type = call->option[TYPE] ? call->option[TYPE] : "rsa3072";
@@ -64,11 +88,14 @@ static int run_generate(struct call *call)
     if (strcmp(path, "-") != 0 && access(path, F_OK) == 0) {
         return fail(call, EXIT_FAILED, "%s is there already; a key is never replaced", safe(path));
     }
-    EVP_PKEY *key = otter_key_make(rsa);
-    if (!key) {
-        return fail(call, EXIT_FAILED, "%s", otter_err_text(OTTER_ERR_CRYPTO));
+    if (call->option[HMAC_FILE] && call->option[TYPE] && rsa) {
+        return fail(call, EXIT_USAGE, "--from-hmac makes a key of type ecdsa256");
     }
-    int code = write_pem(call, key, true, path);
+    EVP_PKEY *key = NULL;
+    int code = make_key(call, rsa, &key);
+    if (code == EXIT_OK) {
+        code = write_pem(call, key, true, path);
+    }
     if (code == EXIT_OK && call->option[PUBLIC]) {
         code = write_pem(call, key, false, call->option[PUBLIC]);
     }
@@ -87,7 +114,8 @@ const struct command command_key_generate = {
         "Makes a new private key and writes it as PEM, readable by its owner alone. A file that\n"
         "is there is never replaced. Prints the key's digest, by which a device trusts it.\n"
         "Keep the private key of signatures where no device and no server is; a device keeps\n"
-        "the private key of encryption.\n",
+        "the private key of encryption. With --from-hmac FILE: the P-256 key that a chip derives\n"
+        "from the HMAC key in its eFuses, as Espressif's tools make it from the same 32 bytes.\n",
     .schema = "otter.key/1",
     .options = generate_options,
     .args_min = 0,

@@ -2,6 +2,7 @@
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <string.h>
@@ -41,6 +42,58 @@ bool otter_key_fits(const EVP_PKEY *key, bool *is_rsa)
 EVP_PKEY *otter_key_make(bool rsa)
 {
     return rsa ? EVP_RSA_gen((unsigned)RSA_BITS) : EVP_EC_gen(SN_X9_62_prime256v1);
+}
+
+/* The key of a number; number is freed. */
+static EVP_PKEY *p256_key(BIGNUM *number)
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_POINT *point = group != NULL ? EC_POINT_new(group) : NULL;
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY *key = NULL;
+    uint8_t encoded[1 + OTTER_POINT_SIZE];
+
+    if (number != NULL && point != NULL && build != NULL && ctx != NULL && !BN_is_zero(number) &&
+        BN_cmp(number, EC_GROUP_get0_order(group)) < 0 &&
+        EC_POINT_mul(group, point, number, NULL, NULL, NULL) == 1 &&
+        EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, encoded, sizeof(encoded),
+                           NULL) == sizeof(encoded) &&
+        OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, SN_X9_62_prime256v1,
+                                        0) == 1 &&
+        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, number) == 1 &&
+        OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, encoded,
+                                         sizeof(encoded)) == 1 &&
+        (params = OSSL_PARAM_BLD_to_param(build)) != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1) {
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(ctx);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+    BN_clear_free(number);
+    return key;
+}
+
+EVP_PKEY *otter_key_from_hmac(const uint8_t hmac_key[OTTER_HMAC_KEY_SIZE])
+{
+    static const uint8_t salt[32] = {
+        0x0E, 0x21, 0x60, 0x64, 0x2D, 0xAE, 0x76, 0xD3, 0x34, 0x48, 0xE4,
+        0x3D, 0x77, 0x20, 0x12, 0x3D, 0x9F, 0x3B, 0x1E, 0xCE, 0xB8, 0x8E,
+        0x57, 0x3A, 0x4E, 0x8F, 0x7F, 0xB9, 0x4F, 0xF0, 0xC8, 0x69,
+    };
+    uint8_t number[32];
+
+    if (PKCS5_PBKDF2_HMAC((const char *)hmac_key, OTTER_HMAC_KEY_SIZE, salt, sizeof(salt), 2048,
+                          EVP_sha256(), sizeof(number), number) != 1) {
+        return NULL;
+    }
+    EVP_PKEY *key = p256_key(BN_bin2bn(number, sizeof(number), NULL));
+    OPENSSL_cleanse(number, sizeof(number));
+    return key;
 }
 
 char *otter_key_pem(const EVP_PKEY *key, bool private_too, size_t *len)

@@ -18,6 +18,14 @@ bool otter_key_fits(const EVP_PKEY *key, bool *is_rsa);
 /* Makes a new key. NULL when that fails. */
 EVP_PKEY *otter_key_make(bool rsa);
 
+#define OTTER_HMAC_KEY_SIZE 32u /* bytes */
+
+/*
+ * The P-256 key that a device has whose eFuses hold this HMAC key, as esp_encrypted_img derives it:
+ * PBKDF2-HMAC-SHA-256 with its salt, 2048 rounds. NULL: those 32 bytes make no key, take others.
+ */
+EVP_PKEY *otter_key_from_hmac(const uint8_t hmac_key[OTTER_HMAC_KEY_SIZE]);
+
 /* The key as PEM, in memory that the caller frees with OPENSSL_free(). NULL when that fails. */
 char *otter_key_pem(const EVP_PKEY *key, bool private_too, size_t *len);
 

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import zlib
 
 import pytest
@@ -46,6 +47,27 @@ def test_a_private_key_is_for_its_owner_and_never_replaced(keys):
     before = (keys / "rsa.pem").read_bytes()
     result = otter("key", "generate", "-o", keys / "rsa.pem", check=1)
     assert "never replaced" in result.stderr and (keys / "rsa.pem").read_bytes() == before
+
+
+def test_the_key_of_an_hmac_key(tmp_path):
+    """The same 32 bytes make the same key, derived here once more by hand."""
+    secret = tmp_path / "hmac.bin"
+    secret.write_bytes(bytes(range(32)))
+    otter("key", "generate", "--from-hmac", secret, "-o", tmp_path / "a.pem", "--public",
+          tmp_path / "a.pub", check=0)
+    salt = bytes.fromhex("0e2160642dae76d33448e43d7720123d9f3b1eceb88e573a4e8f7fb94ff0c869")
+    number = hashlib.pbkdf2_hmac("sha256", secret.read_bytes(), salt, 2048).hex()
+    shown = subprocess.run(["openssl", "pkey", "-in", tmp_path / "a.pem", "-text", "-noout"],
+                           capture_output=True, text=True, check=True).stdout
+    assert number.lstrip("0") in shown.replace(":", "").replace(" ", "").replace("\n", "")
+    image = make_image(tmp_path / "i.bin", "1.1.0")
+    file = encrypted(tmp_path, image, tmp_path / "a.pub")
+    otter("image", "decrypt", "--key", tmp_path / "a.pem", "-o", tmp_path / "out", file, check=0)
+    assert (tmp_path / "out").read_bytes() == image.read_bytes()
+    secret.write_bytes(bytes(31))
+    otter("key", "generate", "--from-hmac", secret, "-o", tmp_path / "b.pem", check=1)
+    otter("key", "generate", "--from-hmac", secret, "--type", "rsa3072", "-o", tmp_path / "b.pem",
+          check=2)
 
 
 def test_digest_of_private_and_public_key(keys, tmp_path):
