@@ -155,8 +155,8 @@ static const char *cell(const struct device_entry *entry, enum column column, ch
     case NAME:
         return d->name;
     case SIGNAL:
-        snprintf(signal, 16, d->rssi != 0 ? "%d dBm" : "", d->rssi);
-        return signal;
+        snprintf(signal, 16, "%d dBm", d->rssi);
+        return d->rssi != 0 ? signal : "";
     case CHIP:
         return d->chip;
     case PROJECT:

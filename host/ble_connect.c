@@ -56,8 +56,11 @@ otter_err otter_ble_find(struct otter_ble_link *link, const struct otter_ble_add
 
     otter_err err = look(link, address->adapter, &wanted);
     if (err == OTTER_OK && link->forget && link->device[0] != '\0') {
-        err = otter_ble_remove(&link->bus, link->adapter, link->device);
-        link->device[0] = '\0';
+        char path[sizeof(link->device)];
+
+        memcpy(path, link->device, sizeof(path));
+        link->device[0] = '\0'; /* that it goes is no loss */
+        err = otter_ble_remove(&link->bus, link->adapter, path);
     }
     if (err == OTTER_OK && link->device[0] == '\0' && !wanted.several) {
         err = otter_ble_search(&link->bus, link->adapter, timeout_ms, seen, &wanted);

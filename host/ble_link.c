@@ -69,8 +69,16 @@ static void on_signal(void *ctx, sd_bus_message *m)
     struct otter_ble_link *link = ctx;
     const char *path = sd_bus_message_get_path(m);
     const char *interface;
+    const char *gone;
     int connected = 1;
 
+    if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved") >
+        0) {
+        if (sd_bus_message_read(m, "o", &gone) >= 0 && strcmp(gone, link->device) == 0) {
+            otter_ble_lose(link, "the device is gone, or the adapter is");
+        }
+        return;
+    }
     if (link->device[0] == '\0' || path == NULL ||
         sd_bus_message_is_signal(m, OTTER_BLE_PROPERTIES, "PropertiesChanged") <= 0 ||
         sd_bus_message_read(m, "s", &interface) < 0) {
