@@ -52,12 +52,33 @@ static esp_err_t start_fuota(void)
     return otter_idf_fuota_start(&config);
 }
 
+/* Only where menuconfig wants images signed or encrypted. */
+static struct otter_idf_config keys(void)
+{
+    struct otter_idf_config config = {0};
+
+#if CONFIG_OTTER_SIGNATURES
+    extern const uint8_t trusted[][32] asm("_binary_trusted_bin_start");
+    extern const uint8_t trusted_end[][32] asm("_binary_trusted_bin_end");
+    config.trusted = trusted;
+    config.trusted_count = (size_t)(trusted_end - trusted);
+#endif
+#if CONFIG_OTTER_KEY_APPLICATION
+    extern const uint8_t key[] asm("_binary_device_pem_start");
+    extern const uint8_t key_end[] asm("_binary_device_pem_end");
+    config.key = key;
+    config.key_size = (size_t)(key_end - key);
+#endif
+    return config;
+}
+
 void app_main(void)
 {
+    const struct otter_idf_config config = keys();
     struct otter_idf_report report;
 
     start_nvs();
-    ESP_ERROR_CHECK(otter_idf_start(NULL));
+    ESP_ERROR_CHECK(otter_idf_start(&config));
     ESP_ERROR_CHECK(otter_idf_report(&report));
     ESP_LOGI(TAG, "%s %s in %s", report.project, report.version, report.slot);
 
