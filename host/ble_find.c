@@ -160,10 +160,11 @@ otter_err otter_ble_search(struct otter_ble_bus *bus, const char *adapter_path, 
 {
     otter_err err = start(bus, adapter_path);
 
-    if (err != OTTER_OK) {
+    if (err == OTTER_OK) {
+        err = look(bus, timeout_ms, seen, ctx);
+    } else if (err != OTTER_ERR_CANCELLED) { /* which may come after it has begun */
         return err;
     }
-    err = look(bus, timeout_ms, seen, ctx);
     char why[sizeof(bus->why)];
     snprintf(why, sizeof(why), "%s", bus->why);
     /* A search that goes on disturbs the connection. When this fails bluetoothd ends it with us. */

@@ -116,6 +116,7 @@ static void forget(struct otter_ble_link *link)
     link->barrier = false;
     link->full = false;
     link->hung_up = false;
+    link->tried_to_pair = false;
     link->count = 0;
 }
 

@@ -33,7 +33,8 @@ enum otter_ble_asking {
     OTTER_BLE_ACQUIRING,
     OTTER_BLE_COMMAND,
     OTTER_BLE_REQUEST,
-    OTTER_BLE_BARRIER
+    OTTER_BLE_BARRIER,
+    OTTER_BLE_PAIRING
 };
 
 struct otter_ble_link {
@@ -62,6 +63,8 @@ struct otter_ble_link {
     bool barrier; /* a read is to be sent when the descriptors are empty */
     /* A question that bluetoothd was too busy for, to be asked again. */
     enum otter_ble_asking again;
+    bool request; /* what is in value is a write request */
+    bool tried_to_pair;
     uint32_t again_at, busy_since;
     bool was_busy;
     uint16_t len; /* of value */

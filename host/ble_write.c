@@ -52,6 +52,7 @@ static void answered(struct otter_ble_link *link, uint8_t att)
 }
 
 static otter_err call_write(struct otter_ble_link *link, bool request);
+static otter_err ask(struct otter_ble_link *link, enum otter_ble_asking asking, sd_bus_message *m);
 
 /* "Operation failed with ATT error: 0x0e", of those that have no name of their own. */
 static uint8_t att_error(const sd_bus_error *e, bool not_paired)
@@ -86,6 +87,25 @@ static bool ask_again(struct otter_ble_link *link, enum otter_ble_asking asked)
     return true;
 }
 
+static otter_err begin_pairing(struct otter_ble_link *link)
+{
+    link->tried_to_pair = true;
+    return ask(link, OTTER_BLE_PAIRING,
+               otter_ble_bus_message(&link->bus, link->device, OTTER_BLE_DEVICE, "Pair"));
+}
+
+/* Paired, what was refused is written again. */
+static void end_pairing(struct otter_ble_link *link, sd_bus_message *m)
+{
+    if (sd_bus_message_is_method_error(m, NULL)) {
+        (void)otter_ble_bus_fail(&link->bus, sd_bus_message_get_error(m), 0);
+        snprintf(link->message, sizeof(link->message), "%s", link->bus.why);
+        answered(link, OTTER_ATT_INSUFFICIENT_ENCRYPTION);
+    } else if (call_write(link, link->request) != OTTER_OK) {
+        otter_ble_lose(link, "D-Bus takes no more");
+    }
+}
+
 /* A write request, a command or a barrier has been answered. */
 static void take_answer(struct otter_ble_link *link, enum otter_ble_asking asked, sd_bus_message *m)
 {
@@ -99,6 +119,11 @@ static void take_answer(struct otter_ble_link *link, enum otter_ble_asking asked
     otter_err err = otter_ble_bus_fail(&link->bus, e, 0);
     bool by_device = strncmp(e->name, "org.bluez.", strlen("org.bluez.")) == 0;
     if (err == OTTER_ERR_BUSY && ask_again(link, asked)) {
+        return;
+    }
+    /* bluetoothd has tried to encrypt the link already, and could not. */
+    if (link->bus.not_paired && asked != OTTER_BLE_BARRIER && !link->tried_to_pair &&
+        begin_pairing(link) == OTTER_OK) {
         return;
     }
     if (err == OTTER_ERR_BUSY || err == OTTER_ERR_LINK || err == OTTER_ERR_TIMEOUT || !by_device) {
@@ -137,7 +162,9 @@ static int on_answer(sd_bus_message *m, void *ctx, sd_bus_error *error)
     if (!sd_bus_message_is_method_error(m, NULL)) {
         link->was_busy = false;
     }
-    if (asked == OTTER_BLE_ACQUIRING) {
+    if (asked == OTTER_BLE_PAIRING) {
+        end_pairing(link, m);
+    } else if (asked == OTTER_BLE_ACQUIRING) {
         take_descriptor(link, m);
     } else {
         take_answer(link, asked, m);
@@ -186,6 +213,7 @@ static otter_err begin_write(struct otter_ble_link *link, size_t index, bool req
     memcpy(link->value, data, len);
     link->len = (uint16_t)len;
     link->index = index;
+    link->request = request;
     return call_write(link, request);
 }
 

@@ -256,6 +256,8 @@ static void read_options(int argc, char **argv)
             fake.calls = true;
         } else if (strcmp(argv[i], "--pairing") == 0) {
             fake.pairing = true;
+        } else if (strcmp(argv[i], "--write-pairing") == 0) {
+            fake.write_pairing = true;
         } else if (value != NULL && strcmp(argv[i], "--adapter") == 0) {
             fake.powered = argv[++i];
         } else if (value != NULL && strcmp(argv[i], "--device") == 0) {

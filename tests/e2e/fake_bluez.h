@@ -30,9 +30,10 @@ struct fake {
     sd_bus *bus;
     const char *powered; /* "on", "off", "none" */
     bool no_le;
-    bool old;     /* tells no MTU */
-    bool calls;   /* gives out no descriptors */
-    bool pairing; /* writing and listening need it */
+    bool old;           /* tells no MTU */
+    bool calls;         /* gives out no descriptors */
+    bool pairing;       /* writing and listening need it */
+    bool write_pairing; /* writing alone */
     const char *fails[8];
     size_t fail_count;
     struct fake_device devices[DEVICES_MAX];

@@ -80,7 +80,8 @@ static int begin(sd_bus_message *m)
     if (failed == 0 && fake.peer == NULL) {
         return sd_bus_reply_method_errorf(m, "org.bluez.Error.Failed", "Not connected");
     }
-    if (failed == 0 && fake.pairing && !fake.peer->paired) {
+    bool writes = strstr(sd_bus_message_get_member(m), "Write") != NULL;
+    if (failed == 0 && (fake.pairing || (fake.write_pairing && writes)) && !fake.peer->paired) {
         return sd_bus_reply_method_errorf(m, "org.bluez.Error.NotPermitted", "Not paired");
     }
     return failed;

@@ -87,7 +87,7 @@ def entry(device, address=ADDRESS, name="kitchen", advertised="espble+gattota"):
     ([], []), ([], ["--protocol", "gattota"]), ([], ["--response"]), ([], ["--calls"]),
     ([], ["--calls", "--response"]), (["--calls"], []), (["--calls"], ["--protocol", "gattota"]),
     (["--old"], []), (["--old"], ["--protocol", "gattota"]), ([], ["--mtu", "23"]),
-    (["--pairing"], []), ([], ["--adapter", "hci0"]),
+    (["--pairing"], []), (["--write-pairing"], []), (["--write-pairing"], ["--protocol", "gattota"]), ([], ["--adapter", "hci0"]),
 ], ids=lambda words: " ".join(words) or "-")
 def test_updates(bluez, device, image, options, args):
     d = device()
@@ -99,7 +99,7 @@ def test_updates(bluez, device, image, options, args):
     said = bluez.log.text()
     assert ("AcquireWrite" in said) == (not {"--calls", "--response"} & {*options, *args})
     assert ("type command" in said) == ("--calls" in options + args and "--response" not in args)
-    assert ("Pair " in said) == ("--pairing" in options)
+    assert ("Pair " in said) == (options[:1] in (["--pairing"], ["--write-pairing"]))
     assert said.count("StartDiscovery") == said.count("StopDiscovery")
 
 
@@ -149,6 +149,17 @@ def test_ctrl_c_leaves_nothing_behind(bluez, device, image):
     bluez.log.wait("^Disconnect ")
     bluez.otter("scan", "ble", "--time", "1", check=0)
     assert bluez.log.text().count("StartDiscovery") == bluez.log.text().count("StopDiscovery")
+
+
+def test_ctrl_c_ends_a_search(bluez, device):
+    bluez.start(*entry(device()))
+    # pylint: disable=consider-using-with
+    job = subprocess.Popen([OTTER, "scan", "ble", "--time", "600"], stdout=subprocess.PIPE,
+                           text=True, env=bluez.env)
+    bluez.log.wait("^StartDiscovery")
+    job.send_signal(signal.SIGINT)
+    assert job.wait(PATIENCE) == 0
+    bluez.log.wait("^StopDiscovery")
 
 
 # --- searching -----------------------------------------------------------------------------------
@@ -224,6 +235,10 @@ FAULTS = {
                         "pairing was refused"),
     "writing needs pairing": (["--fail", "WriteValue=org.bluez.Error.NotPermitted=Not paired"],
                               "bluetoothctl pair"),
+    "writing needs pairing, refused": (
+        ["--write-pairing", "--fail",
+         "Pair=org.bluez.Error.AuthenticationRejected=Authentication Rejected"],
+        "pairing did not succeed"),
     "another program": (["--fail", "AcquireNotify=org.bluez.Error.NotPermitted=Notify acquired"],
                         "another program on this machine"),
     "written by another program": (
