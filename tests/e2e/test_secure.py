@@ -156,6 +156,20 @@ def test_a_device_refuses_what_is_not_signed_well(device, keys, tmp_path, protoc
     assert d.holds(good)
 
 
+def test_signed_over_hosted(device, keys, tmp_path):
+    line = tmp_path / "line"
+    d = device("--require-signature", "--trust", keys / "ec.pub", "--hosted", line)
+    plain = make_image(tmp_path / "plain.bin", "1.1.0")
+    stranger = signed(tmp_path, "1.2.0", keys / "stranger.pem")
+    for image, why in ((plain, "not signed"), (stranger, "not trusted")):
+        result = update(f"hosted:{line}", image)
+        assert result["exit_code"] == 4 and why in result["message"], result
+    image = signed(tmp_path, "1.3.0", keys / "ec.pem")
+    assert update(f"hosted:{line}", image)["exit_code"] == 0
+    d.log.wait("1.3.0 confirmed")
+    assert d.holds(image)
+
+
 def test_a_replayed_older_image_is_refused(device, keys, tmp_path):
     """Signed, whole, and older: by secure version always, by version text when policy says so."""
     d = device("--require-signature", "--trust", keys / "ec.pub", "--not-older")

@@ -335,6 +335,18 @@ static void the_session_refuses_what_is_not_signed_and_works_on(void **state)
     assert_int_equal(update_with(&f, f.len), OTTER_OK);
 }
 
+/* Signed as it is, by a key that is trusted. */
+static void a_signed_image_without_its_digest_is_refused(void **state)
+{
+    struct file f;
+
+    build(&f, 10000, 27);
+    f.data[23] = 0; /* no SHA-256 behind it, says its header */
+    sign(&f, 0, BY_RSA);
+    assert_int_equal(update_with(&f, f.len), OTTER_ERR_IMAGE_NO_DIGEST);
+    assert_int_equal(device->ram.erases, 0);
+}
+
 /* The slot still holds the signature of an update that came before. */
 static void a_sector_that_was_not_sent_does_not_count(void **state)
 {
@@ -505,6 +517,7 @@ int main(void)
         SESSION(the_session_takes_a_signed_image),
         SESSION(the_session_takes_it_without_a_length_too),
         SESSION(the_session_refuses_what_is_not_signed_and_works_on),
+        SESSION(a_signed_image_without_its_digest_is_refused),
         SESSION(a_sector_that_was_not_sent_does_not_count),
         SESSION(bytes_that_no_signature_covers_are_not_taken),
         SESSION(an_image_that_fills_the_slot_is_refused),

@@ -184,6 +184,7 @@ static void set_policy(void)
         .chip_id = CONFIG_IDF_FIRMWARE_CHIP_ID,
         .chip_rev_full = chip.revision,
         .project = OTTER_CHECK_PROJECT ? running->project_name : NULL,
+        .secure_version = running->secure_version,
         .running_version = running->version,
         .version_rule = (enum otter_version_rule)CONFIG_OTTER_VERSION_RULE,
         .version_order = device.config.version_order,
@@ -191,7 +192,10 @@ static void set_policy(void)
         .check = accept,
     };
 #if CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK
-    device.policy.secure_version = esp_efuse_read_secure_version();
+    uint32_t burned = esp_efuse_read_secure_version();
+    if (burned > device.policy.secure_version) {
+        device.policy.secure_version = burned;
+    }
 #endif
 }
 
