@@ -34,7 +34,8 @@ enum otter_idf_event_id {
     OTTER_IDF_EVENT_PROGRESS,  /* the same; once for each percent, or each 16 KB without a length */
     OTTER_IDF_EVENT_CHECKING,  /* the same: being read back */
     OTTER_IDF_EVENT_SELECTED,  /* the same: the new image boots next */
-    OTTER_IDF_EVENT_ABORTED,   /* the same: err says why */
+    OTTER_IDF_EVENT_ABORTED,   /* the same: err says why; OTTER_OK with done 0 and another BEGIN
+                                  after it: the image is an encrypted one, OTTER_ENCRYPTED_TOO */
     OTTER_IDF_EVENT_CONFIRMED, /* no data: the running image is there to stay */
     OTTER_IDF_EVENT_REFUSED,   /* no data: the running image is rolled back; a restart follows */
     OTTER_IDF_EVENT_FUOTA,     /* data: struct otter_idf_fuota_news, see otter_idf_fuota.h */
