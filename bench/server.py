@@ -117,11 +117,11 @@ class Bench:
         with open(self.firmware, "wb") as file:
             file.write(image("1.0.0", FILE_SIZE))
 
-    def start_otterd(self, devices, name="otterd", under=()):
+    def start_otterd(self, devices, name="otterd", under=(), threads=2):
         port, data = free_port(), os.path.join(self.folder, name)
         server = Contestant(name, [
             *under, self.otterd, "--dir", self.etc, "--data", data, "--listen", f"127.0.0.1:{port}",
-            "--max-per-address", "8000", "--quiet", "--threads", "2",
+            "--max-per-address", "8000", "--quiet", "--threads", str(threads),
             *(["--user", "root"] if os.geteuid() == 0 else [])], port,
             {"US_AUTH_USERNAME": USER, "US_AUTH_PASSWORD": PASSWORD})
         self.load(server, "keep", 1, 0.05, "PUT", "/files/fw.bin", self.firmware)
@@ -206,10 +206,11 @@ class Bench:
     def by_devices(self, few, many):
         """What 100,000 known devices add to a poll's CPU time, in per cent. Short runs in turn, many
         of them: what else the machine does makes some dearer, so the best quarter of each counts."""
-        costs = {few: [], many: []}
+        costs, fresh = {few: [], many: []}, 0
         for number in range(PAIRS):
-            if number % 12 == 0:  # before their last polls are old news
+            if time.monotonic() - fresh > 10:  # before their last polls are old news
                 self.refresh(few)
+                fresh = time.monotonic()
                 self.refresh(many)
             for server, ids in ((few, 10), (many, 100000))[::1 if number % 2 else -1]:
                 costs[server].append(self.cost(server, ids))
@@ -217,14 +218,15 @@ class Bench:
         return middle[1], 100 * (middle[1] / middle[0] - 1)
 
     def instructions(self, devices):
-        """Instructions of a poll, counted by valgrind: the same on every machine, busy or not."""
+        """Instructions of a poll, counted by valgrind: nearly the same on every machine, busy or not, as
+        long as 8,000 polls take less than half a minute."""
         counts = []
-        for polls in (4000, 8000):
+        for polls in (3000, 8000):
             name = f"counted-{devices}-{polls}"
             log = os.path.join(self.folder, name + ".log")
             server = self.start_otterd(devices, name, [
                 "valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
-                f"--log-file={log}"])
+                f"--log-file={log}"], 1)
             self.refresh(server, 0)
             self.load(server, "keep", 1, 600, "GET", "/devices/{}?app_ver=1", ids=devices,
                       requests=polls)
@@ -232,7 +234,7 @@ class Bench:
             with open(log, encoding="ascii") as file:
                 said = re.search(r"I +refs: +([0-9,]+)", file.read())
             counts.append(int(said.group(1).replace(",", "")))
-        return (counts[1] - counts[0]) / 4000
+        return (counts[1] - counts[0]) / 5000
 
     def idle(self, server, count=1000):
         """Private memory of one idle TLS connection that has asked once, in bytes."""
