@@ -76,6 +76,10 @@ check-packages: ## build the packages, and install, use and purge them in a clea
 	@scripts/bootstrap build deb check
 	@scripts/check-packages
 
+check-systemd: ## the packages' units under a real systemd, in systemd-nspawn (needs root)
+	@scripts/bootstrap build deb systemd
+	@scripts/check-systemd
+
 check-container: ## build the container of otterd without a registry, run it and poll it (needs root)
 	@scripts/bootstrap build deb container
 	@scripts/check-container
