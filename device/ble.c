@@ -47,6 +47,9 @@ void ble_remember(struct ble *ble, const char *path)
 
 bool ble_serve(struct ble *ble, const char *path)
 {
+    if (strcmp(ble->leaving, path) == 0) {
+        return false;
+    }
     if (ble->owner[0] == '\0') {
         snprintf(ble->owner, sizeof(ble->owner), "%s", path);
         ble->conn++;
@@ -71,6 +74,9 @@ static void forget_central(struct ble *ble, const char *path)
     if (strcmp(ble->owner, path) == 0) {
         device_log(ble->device, "ble: client %u gone", ble->conn);
         lose_owner(ble);
+    }
+    if (strcmp(ble->leaving, path) == 0) {
+        ble->leaving[0] = '\0';
     }
     for (size_t i = 0; i < BLE_CENTRALS_MAX; i++) {
         if (strcmp(ble->centrals[i], path) == 0) {
@@ -109,6 +115,8 @@ static uint32_t bound_silence(struct ble *ble)
     }
     device_log(ble->device, "ble: client %u is silent and sent away", ble->conn);
     send_away(ble, ble->owner);
+    memcpy(ble->leaving, ble->owner,
+           sizeof(ble->leaving)); /* bluetoothd takes two seconds for it */
     lose_owner(ble);
     return OTTER_GATT_NEVER;
 }
@@ -198,6 +206,7 @@ static void down(void *transport)
         }
     }
     memset(ble->centrals, 0, sizeof(ble->centrals));
+    ble->leaving[0] = '\0';
     ble->held = sd_bus_message_unref(ble->held);
     otter_ble_bus_close(&ble->bus); /* bluetoothd takes everything of ours away */
 }

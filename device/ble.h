@@ -41,9 +41,10 @@ struct ble {
     size_t service_count, char_count;
     char centrals[BLE_CENTRALS_MAX][OTTER_BLE_PATH]; /* that read or wrote; to be sent away */
     char owner[OTTER_BLE_PATH];                      /* the one that is served; empty: none */
-    uint32_t heard_at;                               /* when it last read or wrote */
-    uint16_t conn;                                   /* its number, a new one each time */
-    sd_bus_message *held;                            /* a write that the service had no room for */
+    char leaving[OTTER_BLE_PATH]; /* was sent away and is not gone yet; empty: none */
+    uint32_t heard_at;            /* when it last read or wrote */
+    uint16_t conn;                /* its number, a new one each time */
+    sd_bus_message *held;         /* a write that the service had no room for */
 };
 
 /* ble.c: notes a central, to be sent away when the device restarts. */
