@@ -37,7 +37,7 @@ check-powerloss: build ## power cut everywhere: the long runner alone
 check-ble: ## real bluetoothd in a virtual machine: central against peripheral
 	@scripts/bootstrap build check
 	@$(MAKE) --no-print-directory build
-	@BUILD=$(BUILD) tests/ble/machine run tests/ble/check.py
+	@BUILD=$(BUILD) tests/ble/machine check
 
 build: ## build the library, the tools and the tests into build/
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)

@@ -3,8 +3,9 @@
  * Low Energy controllers and the air between them, for the kernel's Bluetooth stack on a machine
  * without a radio: each is a /dev/vhci, and what one advertises or sends the others receive.
  *
- *   air N    makes hci0 to hci(N-1) with the addresses 00:AA:01:01:00:00 and on, until killed;
+ *   air N    makes hci0 to hci(N-1) with the addresses 00:AA:01:01:00:00 and on, until killed
  *            SIGUSR1: every link is lost, as when a device goes out of range
+ *            SIGUSR2: whoever tells its ATT MTU is heard to say 23, until the next SIGUSR2
  *
  * HCI as in the Bluetooth Core Specification 4.2, Volume 2, Part E. There is no air time, and keys
  * are compared instead of used. BlueZ's btvirt is not used: it gives every connection of a
@@ -76,7 +77,7 @@ static struct link {
 
 static struct controller controllers[CONTROLLERS];
 static size_t count;
-static volatile sig_atomic_t drop;
+static volatile sig_atomic_t drop, narrow;
 
 /* ---- to the kernel ------------------------------------------------------------------------- */
 
@@ -232,6 +233,12 @@ static void encrypt(struct link *link, bool good)
     link->encrypted = true;
 }
 
+/* An Exchange MTU request or response: handle, ACL length, L2CAP length, channel 4, opcode, MTU. */
+static bool tells_mtu(const uint8_t *packet, size_t len)
+{
+    return len == 12 && packet[7] == 4 && packet[8] == 0 && (packet[9] == 2 || packet[9] == 3);
+}
+
 static void forward(struct controller *c, const uint8_t *packet, size_t len)
 {
     struct link *link = link_of(c, packet + 1);
@@ -241,6 +248,10 @@ static void forward(struct controller *c, const uint8_t *packet, size_t len)
         return;
     }
     memcpy(out, packet, len);
+    if (narrow && tells_mtu(out, len)) {
+        out[10] = 23;
+        out[11] = 0;
+    }
     /* From a host a start is marked 0, to a host 2. */
     out[2] = (uint8_t)((packet[2] & 0x0F) | (packet[2] & 0x30 ? 0x10 : 0x20));
     deliver(other_end(link, c), out, len);
@@ -430,7 +441,11 @@ static void make(struct controller *c, uint8_t number)
 
 static void on_signal(int number)
 {
-    drop = 1;
+    if (number == SIGUSR1) {
+        drop = 1;
+    } else {
+        narrow = !narrow;
+    }
 }
 
 static int64_t now_ms(void)
@@ -452,6 +467,7 @@ int main(int argc, char **argv)
         return 2;
     }
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    sigaction(SIGUSR2, &(struct sigaction){.sa_handler = on_signal}, NULL);
     for (size_t i = 0; i < count; i++) {
         make(&controllers[i], (uint8_t)i);
         fds[i] = (struct pollfd){.fd = controllers[i].fd, .events = POLLIN};

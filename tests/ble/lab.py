@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """In the guest: the Bluetooth stack with emulated controllers (air.c), and the programs under
 test."""
+import ctypes
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 
 BUILD = os.environ.get("OTTER_BUILD", "build")
+FIRMWARE = os.environ.get("OTTER_FIRMWARE", "")
 CENTRAL, DEVICE, OTHER = "hci0", "hci1", "hci2"
 ADDRESS = "00:AA:01:01:00:01"  # of DEVICE
 CONFIG = """[General]
@@ -16,7 +20,7 @@ ControllerMode = le
 Name = lab
 [GATT]
 Cache = always
-ExchangeMTU = %d
+ExchangeMTU = 517
 Channels = 1
 """
 PLUGINS = ("a2dp,avrcp,sap,hog,input,network,midi,wiimote,sixaxis,neard,policy,autopair,vcp,mcp,bap,"
@@ -64,9 +68,9 @@ class Stack:
         self.monitor = subprocess.Popen(["btmon", "-w", "/out/btmon.snoop"],
                                         stdout=subprocess.DEVNULL)
 
-    def start(self, mtu=517):
+    def start(self):
         with open("/etc/bluetooth/main.conf", "w", encoding="ascii") as file:
-            file.write(CONFIG % mtu)
+            file.write(CONFIG)
         with open("/out/bluetoothd.log", "ab") as log:
             self.daemon = subprocess.Popen(["/usr/libexec/bluetooth/bluetoothd", "-n",
                                             "--noplugin=" + PLUGINS], stdout=log, stderr=log)
@@ -81,6 +85,16 @@ class Stack:
         self.daemon.wait()
 
 
+    def out_of_range(self):
+        """Every link is lost, as when a device goes out of range."""
+        self.air.send_signal(signal.SIGUSR1)
+
+    def toggle_mtu(self):
+        """From now on both ends believe the other has an MTU of 23, or no longer so. bluetoothd
+        itself does not start with less than 48."""
+        self.air.send_signal(signal.SIGUSR2)
+
+
 def disconnect(adapter=CENTRAL):
     call("dbus-send", "--system", "--print-reply", "--dest=org.bluez",
          f"/org/bluez/{adapter}/dev_{ADDRESS.replace(':', '_')}", "org.bluez.Device1.Disconnect")
@@ -89,11 +103,13 @@ def disconnect(adapter=CENTRAL):
 class Device:
     """otter-device on DEVICE."""
 
-    def __init__(self, name, *options):
-        self.flash = f"/tmp/{name}.bin"
+    def __init__(self, name, *options, flash=None, new=False):
+        self.flash = flash or f"/tmp/{name}.bin"
         self.log = f"/out/{name}.log"
+        if new and os.path.exists(self.flash):
+            os.unlink(self.flash)
         ready, ours = os.pipe()
-        with open(self.log, "wb") as log:
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [f"{BUILD}/device/otter-device", "--flash", self.flash, "--create", "--name", name,
                  "--ble", DEVICE, "--ready-fd", str(ours), *options],
@@ -106,6 +122,14 @@ class Device:
     def text(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def wait(self, words):
+        until(f"{words!r} from the device", lambda: words in self.text())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.ready.close()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -163,3 +187,55 @@ def image(version, size):
         call(f"{BUILD}/cli/otter", "image", "create", "--version", version, "--size", size,
              "--seed", str(len(version) + int(re.sub(r"\D", "", version))), "-o", path)
     return path
+
+
+class Stranger:
+    """A central on OTHER that speaks ATT by itself, and pairs with nobody."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_BLUETOOTH, socket.SOCK_SEQPACKET,
+                                    socket.BTPROTO_L2CAP)
+        libc = ctypes.CDLL(None, use_errno=True)
+        for function, address in (libc.bind, "00:AA:01:01:00:02"), (libc.connect, ADDRESS):
+            # struct sockaddr_l2: family, psm, address, channel (4: ATT), type (1: LE public)
+            to = struct.pack("<HH6sHBx", socket.AF_BLUETOOTH, 0,
+                             bytes.fromhex(address.replace(":", ""))[::-1], 4, 1)
+            if function(self.socket.fileno(), to, len(to)) != 0:
+                raise OSError(ctypes.get_errno(), f"L2CAP {address}")
+        self.socket.settimeout(30)
+
+    def ask(self, pdu):
+        self.socket.send(pdu)
+        while True:
+            answer = self.socket.recv(600)
+            if answer[0] & 1 and answer[0] not in (0x1B, 0x1D, 0x23):
+                return answer
+            if not answer[0] & 1:  # a request of bluetoothd's: not known here
+                self.socket.send(bytes((1, answer[0], 0, 0, 6)))
+
+    def handle(self, uuid):
+        """Of a characteristic's value."""
+        start = 1
+        while (answer := self.ask(struct.pack("<BHHH", 8, start, 0xFFFF, 0x2803)))[0] == 9:
+            for i in range(2, len(answer), answer[1]):
+                start, value = struct.unpack_from("<HxH", answer, i)
+                if answer[1] == 7 and struct.unpack_from("<H", answer, i + 5)[0] == uuid:
+                    return value
+            start += 1
+        raise AssertionError(f"no characteristic {uuid:04x}")
+
+    def write(self, handle, value, request):
+        """The ATT error, or 0; None for a command."""
+        pdu = struct.pack("<BH", 0x12 if request else 0x52, handle) + value
+        if not request:
+            self.socket.send(pdu)
+            return None
+        answer = self.ask(pdu)
+        return 0 if answer[0] == 0x13 else answer[4]
+
+    def alive(self):
+        """An answer behind whatever was sent before it."""
+        return self.ask(struct.pack("<BH", 0x0A, 1)) is not None
+
+    def close(self):
+        self.socket.close()
