@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs check check-unit check-ble check-powerloss build fuzz bench-ble bench-hosted bench-server footprint coverage format install \
+.PHONY: help demo docs check check-unit check-ble check-powerloss build fuzz bench-ble bench-ble-vm bench-hosted bench-server footprint coverage format install \
 	clean packages
 
 help: ## this list
@@ -51,6 +51,11 @@ bench-hosted: build ## how fast ESP-Hosted updates go: a pseudo-terminal, plain 
 
 bench-ble: build ## updates over Bluetooth LE: time in a model of the link, cost to a processor
 	@scripts/bench-ble $(BUILD)
+
+bench-ble-vm: ## updates through the real bluetoothd, in the virtual machine of check-ble
+	@scripts/bootstrap build check
+	@$(MAKE) --no-print-directory build
+	@BUILD=$(BUILD) tests/ble/machine run bench/ble_vm.py
 
 bench-server: build ## otterd against nginx and Python: work per second of the server's CPU time
 	@scripts/bootstrap bench
