@@ -119,6 +119,12 @@ def test_write_requests(_stack):
         whole_update(path, "--protocol", protocol, "--response")
 
 
+def test_without_descriptors(_stack):
+    path = lab.image("1.4.3", "64K")
+    for protocol in ("espble", "gattota"):
+        whole_update(path, "--protocol", protocol, "--calls")
+
+
 def test_indications(_stack):
     path = lab.image("1.4.2", "64K")
     whole_update(path, "--protocol", "espble", device=("--legacy", "indicate-only"))
