@@ -125,17 +125,24 @@ static void link_close(void *ctx)
     struct otter_ble_link *link = ctx;
 
     forget(link);
-    if (link->bus.bus != NULL && link->ours && !link->bus.gone) {
+    if (link->bus.bus != NULL && !link->bus.gone) {
         const volatile sig_atomic_t *cancel = link->bus.cancel;
 
         link->bus.cancel = NULL; /* who stopped does not want to stay connected */
-        (void)!otter_ble_bus_do(&link->bus, link->device, OTTER_BLE_DEVICE, "Disconnect", LEAVE_MS);
+        /* A connection that was there before stays. bluetoothd 5.66 crashes if it sees the end of
+         * this program before the ends of its descriptors: an answer means that it has seen them.
+         */
+        (void)!(link->ours ? otter_ble_bus_do(&link->bus, link->device, OTTER_BLE_DEVICE,
+                                              "Disconnect", LEAVE_MS)
+                           : otter_ble_bus_do(&link->bus, "/org/bluez", "org.freedesktop.DBus.Peer",
+                                              "Ping", LEAVE_MS));
         link->bus.cancel = cancel;
     }
     link->ours = false;
     link->device[0] = '\0';
     otter_ble_bus_close(&link->bus);
 }
+
 /* ---- what the device offers ---------------------------------------------------------------------
  */
 
