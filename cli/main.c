@@ -255,8 +255,10 @@ static int help(int count, char **words)
 {
     int used;
     bool all = count > 1 && strcmp(words[0], "--all") == 0;
-    count -= all;
-    words += all;
+    if (all) {
+        count--;
+        words++;
+    }
     const struct command *command = command_of(count, words, &used);
     if (count == 0) {
         help_overview(stdout);

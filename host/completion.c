@@ -78,18 +78,12 @@ static void header(const struct completion *c, const char *shell)
     printf("# %s completion for %s, made by the program itself\n", shell, c->program);
 }
 
-#define EACH_OPTION(o, list)                                                                       \
-    for (const struct option_spec *o = (list); o != NULL && o->name != NULL; o++)
-#define EACH_COMMAND(x, c)                                                                         \
-    for (const struct completion_command *x = (c)->commands; x != NULL && x->name != NULL; x++)
-
 /* --- bash ------------------------------------------------------------------------------------ */
 
 /* The words that may stand first, or second in a group: each once. */
 static void bash_words(const struct completion *c, const struct completion_command *group)
 {
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         if (group != NULL && same_group(group, x)) {
             printf("%s ", x->name + first_word(x->name) + 1);
         } else if (group == NULL && is_first(c, x)) {
@@ -101,8 +95,7 @@ static void bash_words(const struct completion *c, const struct completion_comma
 static void bash_options(const struct completion *c, const char *pattern,
                          const struct option_spec *options, const struct option_spec *common)
 {
-    EACH_OPTION(o, options)
-    {
+    for (const struct option_spec *o = options; o != NULL && o->name != NULL; o++) {
         const char *values = values_of(c, o);
         if (values != NULL) {
             printf("    %s' --%s') words='", pattern, o->name);
@@ -111,12 +104,10 @@ static void bash_options(const struct completion *c, const char *pattern,
         }
     }
     printf("    %s' '*) [[ $cur == -* ]] && words='", pattern);
-    EACH_OPTION(o, options)
-    {
+    for (const struct option_spec *o = options; o != NULL && o->name != NULL; o++) {
         printf("--%s ", o->name);
     }
-    EACH_OPTION(o, common)
-    {
+    for (const struct option_spec *o = common; o != NULL && o->name != NULL; o++) {
         printf("--%s ", o->name);
     }
     puts("' ;;");
@@ -137,8 +128,7 @@ static void bash(const struct completion *c)
         puts("'");
     }
     puts("    fi\n    case $command in");
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         if (x->name[first_word(x->name)] == ' ' && is_first(c, x)) {
             printf("    %.*s) if ((COMP_CWORD == 2)); then words='", (int)first_word(x->name),
                    x->name);
@@ -147,8 +137,7 @@ static void bash(const struct completion *c)
         }
     }
     puts("    esac\n    [[ $words ]] || case \"$command $prev\" in");
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         char pattern[64];
         snprintf(pattern, sizeof pattern, "'%s'", x->name);
         if (has_options(c, x)) {
@@ -205,8 +194,7 @@ static void zsh_option(const struct completion *c, const struct option_spec *o, 
 
 static void zsh_options(const struct completion *c, const struct option_spec *options)
 {
-    EACH_OPTION(o, options)
-    {
+    for (const struct option_spec *o = options; o != NULL && o->name != NULL; o++) {
         const char letter[2] = {o->letter, 0};
         if (o->letter != 0) {
             zsh_option(c, o, "-", letter);
@@ -219,8 +207,7 @@ static void zsh_options(const struct completion *c, const struct option_spec *op
 static void zsh_words(const struct completion *c, const struct completion_command *group)
 {
     puts("        local -a names=(");
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         size_t len = first_word(x->name);
         const char *word = x->name;
         if (group != NULL ? !same_group(group, x) : !is_first(c, x)) {
@@ -252,8 +239,7 @@ static void zsh(const struct completion *c)
         zsh_words(c, NULL);
         puts("    fi");
     }
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         if (x->name[first_word(x->name)] == ' ' && is_first(c, x)) {
             printf("    if [[ $command == %.*s ]] && (( CURRENT == 3 )); then\n",
                    (int)first_word(x->name), x->name);
@@ -264,8 +250,7 @@ static void zsh(const struct completion *c)
         }
     }
     puts("    case $command in");
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         if (!has_options(c, x)) {
             continue;
         }
@@ -310,8 +295,7 @@ static void fish_begin(const struct completion *c, const char *test, const char 
 static void fish_options(const struct completion *c, const char *test, const char *command,
                          const struct option_spec *options)
 {
-    EACH_OPTION(o, options)
-    {
+    for (const struct option_spec *o = options; o != NULL && o->name != NULL; o++) {
         const char *values = values_of(c, o);
         fish_begin(c, test, command);
         if (o->letter != 0) {
@@ -344,8 +328,7 @@ static void fish_word(const struct completion *c, const char *after, const char 
 
 static void fish_commands(const struct completion *c)
 {
-    EACH_COMMAND(x, c)
-    {
+    for (const struct completion_command *x = c->commands; x != NULL && x->name != NULL; x++) {
         size_t len = first_word(x->name);
         char group[32];
         snprintf(group, sizeof group, "%.*s", (int)len, x->name);

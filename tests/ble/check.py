@@ -199,9 +199,10 @@ def second_central(protocol, path):
     return first.end()
 
 
-def test_B09_a_second_central_is_refused(_stack):
+def test_B09_a_second_central_is_refused(stack):
     path = lab.image("1.6.0", "128K")
     for protocol in ("espble", "gattota"):
+        stack.restart()
         with lab.Device("shared-" + protocol) as device:
             last = good(second_central(protocol, path))
             assert last["new_version"] == "1.6.0", last
@@ -231,13 +232,14 @@ TESTS = [(name, value) for name, value in list(globals().items()) if name.starts
 def main(names):
     stack = lab.Stack()
     stack.trace()
-    stack.start()
     failed = 0
     chosen = [test for test in TESTS if not names or test[0] in names]
     for name, test in chosen:
         begun = lab.now()
         try:
+            stack.restart()
             test(stack)
+            assert stack.alive(), "bluetoothd has ended"
             print(f"ok {name} ({lab.now() - begun:.1f} s)", flush=True)
         except Exception:  # pylint: disable=broad-except # the next one is to run, too
             failed += 1

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -80,9 +81,17 @@ class Stack:
                      "string:org.bluez.Adapter1", "string:Powered", "variant:boolean:true")
             until(adapter, lambda: not call(*power, check=False).startswith("Error"))
 
-    def stop(self):
-        self.daemon.terminate()
-        self.daemon.wait()
+    def restart(self):
+        """bluetoothd anew, and with nothing known from before."""
+        if self.daemon is not None:
+            self.daemon.terminate()
+            self.daemon.wait()
+        for entry in os.scandir("/var/lib/bluetooth"):
+            shutil.rmtree(entry.path)
+        self.start()
+
+    def alive(self):
+        return self.daemon.poll() is None
 
 
     def out_of_range(self):
