@@ -99,7 +99,8 @@ static void drop_if_unused(struct addr_entry **place)
 /* Gives attempts back for the time that has passed. */
 static void refill(struct addrs *addrs, struct addr_entry *entry, uint64_t now_ms)
 {
-    if (entry->failures == 0) {
+    /* Each worker has read the clock for itself: another may have been here a little later. */
+    if (entry->failures == 0 || now_ms < entry->since_ms) {
         return;
     }
     uint64_t back = (now_ms - entry->since_ms) / ADDRS_REFILL_MS;
