@@ -28,15 +28,21 @@ bool log_wants(enum log_level level)
     return level <= setup.level;
 }
 
-/* Room for the end of the line is always kept. */
+#define VALUE_MAX 1536u /* bytes of one value, escaped: a name of 255 bytes is whole */
+#define END_ROOM 8u     /* kept for the end of the line */
+
+/* Whether so many bytes fit, with the end of the line behind them. */
+static bool fits(const struct log_line *line, size_t len)
+{
+    return len <= sizeof line->text - END_ROOM - line->len;
+}
+
 static void add(struct log_line *line, const char *text, size_t len)
 {
-    size_t room = sizeof line->text - 8 - line->len;
-    if (len > room) {
-        len = room;
+    if (fits(line, len)) {
+        memcpy(line->text + line->len, text, len);
+        line->len += len;
     }
-    memcpy(line->text + line->len, text, len);
-    line->len += len;
 }
 
 static void add_text(struct log_line *line, const char *text)
@@ -45,10 +51,12 @@ static void add_text(struct log_line *line, const char *text)
 }
 
 /* What a JSON string may hold; in a plain line too, where spaces are what quotes are for. Bytes
- * that are not ASCII are written as escapes: they may be anything. */
+ * that are not ASCII are written as escapes: they may be anything. A long value is cut, never
+ * inside an escape. */
 static void add_escaped(struct log_line *line, const char *value, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    size_t begin = line->len;
+    for (size_t i = 0; i < len && line->len - begin <= VALUE_MAX - 6; i++) {
         unsigned char c = (unsigned char)value[i];
         char code[8];
         if (c == '"' || c == '\\') {
@@ -99,11 +107,17 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
     add_text(line, event);
 }
 
-static void add_key(struct log_line *line, const char *key)
+/* A field whose value of so many bytes does not fit is left out whole: what follows must not be
+ * taken for a part of it. */
+static bool add_key(struct log_line *line, const char *key, size_t value)
 {
+    if (!fits(line, strlen(key) + 4 + value)) {
+        return false;
+    }
     add_text(line, setup.json ? ",\"" : " ");
     add_text(line, key);
     add_text(line, setup.json ? "\":" : "=");
+    return true;
 }
 
 void log_bytes(struct log_line *line, const char *key, const char *value, size_t len)
@@ -115,7 +129,9 @@ void log_bytes(struct log_line *line, const char *key, const char *value, size_t
     for (size_t i = 0; i < len && !quotes; i++) {
         quotes = (unsigned char)value[i] <= ' ' || value[i] == '"' || value[i] == '=';
     }
-    add_key(line, key);
+    if (!add_key(line, key, (6 * len < VALUE_MAX ? 6 * len : VALUE_MAX) + 2)) {
+        return;
+    }
     add_text(line, quotes ? "\"" : "");
     add_escaped(line, value, len < 512 ? len : 512);
     add_text(line, quotes ? "\"" : "");
@@ -131,8 +147,9 @@ void log_number(struct log_line *line, const char *key, int64_t value)
     if (line->on) {
         char text[24];
         snprintf(text, sizeof text, "%lld", (long long)value);
-        add_key(line, key);
-        add_text(line, text);
+        if (add_key(line, key, strlen(text))) {
+            add_text(line, text);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_R
 struct log_line {
     size_t len;
     bool on;
-    char text[2048];
+    char text[4096];
 };
 
 /* Lines above level are dropped. Called once, before there are threads. */

@@ -317,6 +317,23 @@ def test_json_log_is_json():
     assert '/a"b\\c' in [e.get("target") for e in events]
 
 
+def test_long_values_do_not_break_the_log():
+    """A line is JSON, and has its fields, however long the escapes make what came from outside."""
+    report = json.dumps({"result": "failed", "detail": "é" * 127, "version": "ü" * 127})
+    with Server("--log", "json", "--verbose", "--any-file") as server:
+        server.ask("GET", "/files/" + "%C3%A9" * 127)
+        server.raw(b"GET /files/" + b"\xc3\xa9" * 900 + b" HTTP/1.1\r\nHost: a\r\nAuthorization: "
+                   + basic().encode() + b"\r\nConnection: close\r\n\r\n")
+        assert server.ask("PUT", "/files/" + "%C3%A9" * 127, b"x" * 100)[0] == 200
+        assert server.ask("POST", "/api/v1/devices/" + "%C3%A9" * 127 + "/report", report)[0] == 204
+        server.stop()
+        events = [json.loads(line) for line in server.log]
+    answers = [e for e in events if e["event"] == "answer"]
+    assert [e["status"] for e in answers] == [404, 404, 200, 204] and all("ms" in e for e in answers)
+    uploads = [e for e in events if e["event"] == "upload"]
+    assert len(uploads) == 1 and len(uploads[0]["file"]) == 254 and "version" in uploads[0]
+
+
 def test_graceful_stop_lets_downloads_finish():
     data = image("1", 8 << 20)
     # the times are what is not tested here
