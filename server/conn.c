@@ -166,6 +166,9 @@ static bool take_body(struct conn *conn)
     struct evbuffer *in = bufferevent_get_input(conn->bev);
     size_t len = evbuffer_get_contiguous_space(in);
     if (len == 0) {
+        if (conn->ended) {
+            die(conn); /* the rest of the body does not come */
+        }
         return false;
     }
     size_t used = request_body(conn->request, evbuffer_pullup(in, (ev_ssize_t)len), len);
@@ -311,6 +314,12 @@ static void on_data(struct bufferevent *bev, void *ctx)
     run(ctx);
 }
 
+/* A whole request has come, and its answer is being made or sent. */
+static bool waited_for(const struct conn *conn)
+{
+    return conn->phase == CONN_WORK || conn->phase == CONN_ANSWER;
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct conn *conn = ctx;
@@ -320,8 +329,8 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
         conn->phase = CONN_HEAD; /* the deadline stays */
         metrics_add(&conn->worker->metrics,
                     SSL_session_reused(ssl) ? METRIC_RESUMED : METRIC_HANDSHAKES, 1);
-    } else if ((what & BEV_EVENT_EOF) && conn->phase == CONN_ANSWER) {
-        conn->closing = true; /* the client may still read what it asked for */
+    } else if ((what & BEV_EVENT_EOF) && waited_for(conn)) {
+        conn->closing = conn->ended = true; /* the client may still read what it asked for */
     } else {
         if (what & BEV_EVENT_ERROR) {
             conn->handshaken = false; /* no goodbye over a broken connection */

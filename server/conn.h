@@ -45,6 +45,7 @@ struct conn {
     struct addr_key addr;
     uint8_t phase;
     bool closing; /* no request after this one */
+    bool ended;   /* the client sends nothing more */
     bool marked;  /* moved_mark belongs to this phase */
     bool handshaken;
     bool linger; /* some of the last body was never read */

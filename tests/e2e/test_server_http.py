@@ -307,6 +307,58 @@ def test_plain_behind_a_proxy():
             assert drain(sock).endswith(b"ok\n")
 
 
+def half_closed(server, head, body):
+    """What comes back when the client closes its side right behind the request."""
+    raw = socket.create_connection(("127.0.0.1", server.port), 30)
+    if not server.tls:
+        raw.sendall(head + body)
+        raw.shutdown(socket.SHUT_WR)
+        with raw:
+            return drain(raw)
+    got, put, answer = ssl.MemoryBIO(), ssl.MemoryBIO(), b""
+    tls = server.context().wrap_bio(got, put, server_hostname="localhost")
+
+    def until_done(call):
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                raw.sendall(put.read())
+                if more := raw.recv(65536):
+                    got.write(more)
+                else:
+                    got.write_eof()
+
+    with raw:
+        until_done(tls.do_handshake)
+        tls.write(head + body)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()  # the goodbye of this side
+        raw.sendall(put.read())
+        with contextlib.suppress(ssl.SSLError, ConnectionResetError):
+            while piece := until_done(lambda: tls.read(65536)):
+                answer += piece
+    return answer
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_who_sends_nothing_more_is_answered(tls):
+    """The client has closed its side while its password, or what it sent, was being looked at."""
+    data = image("1", 50000)
+
+    def ask(method, path, body=b"", sent=None):
+        head = f"{method} {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n".encode()
+        return half_closed(server, head + HOST + AUTH + b"\r\n", body[:sent])[9:12]
+
+    with Server(tls=tls) as server:
+        assert ask("GET", "/api/v1/status") == b"200"
+        assert ask("PUT", "/devices/lamp", b'"lamp","1","fw.bin"') == b"200"
+        assert ask("PUT", "/files/fw.bin", data) == b"200"
+        assert ask("PUT", "/files/fw.bin", data, sent=40000) == b""
+        assert ask("PUT", "/files/fw.bin", data, sent=0) == b""
+        assert server.ask("GET", "/files/fw.bin")[1] == data
+
+
 def test_json_log_is_json():
     with Server("--log", "json", "--verbose") as server:
         server.ask("GET", "/devices/%22%0a%22?app_ver=1")
