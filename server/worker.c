@@ -172,7 +172,7 @@ static bool is_loopback(const struct sockaddr *address)
                   sizeof in6addr_loopback) == 0;
 }
 
-static int open_listener(const struct addrinfo *address)
+static int bind_listener(const struct addrinfo *address, bool shared)
 {
     int one = 1;
     int zero = 0;
@@ -183,7 +183,9 @@ static int open_listener(const struct addrinfo *address)
     /* TCP_NODELAY is inherited by what is accepted. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (shared) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    }
     if (address->ai_family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     }
@@ -194,6 +196,20 @@ static int open_listener(const struct addrinfo *address)
     close(fd);
     errno = kept;
     return -1;
+}
+
+/* Workers share a port; with another program of the same user they would share it, too, and it
+ * would get a part of the connections. So the first of them sees that nobody listens there. */
+static int open_listener(const struct addrinfo *address, bool first)
+{
+    int alone = first ? bind_listener(address, false) : -1;
+    if (first && alone < 0) {
+        return -1;
+    }
+    if (first) {
+        close(alone);
+    }
+    return bind_listener(address, true);
 }
 
 static uint16_t port_of(int fd)
@@ -253,15 +269,16 @@ bool worker_listen(struct worker *worker, const char *where, uint16_t *port, cha
     /* Any address: IPv6 takes IPv4 along; where there is no IPv6, IPv4 alone. */
     hints.ai_family = host[0] == 0 ? AF_INET6 : AF_UNSPEC;
     int failed = getaddrinfo(host[0] != 0 ? host : NULL, service, &hints, &list);
+    bool first = worker == worker->server->workers;
     if (failed == 0) {
-        fd = open_listener(list);
+        fd = open_listener(list, first);
     }
     if (fd < 0 && host[0] == 0) {
         freeaddrinfo(list);
         list = NULL;
         hints.ai_family = AF_INET;
         failed = getaddrinfo(NULL, service, &hints, &list);
-        fd = failed == 0 ? open_listener(list) : -1;
+        fd = failed == 0 ? open_listener(list, first) : -1;
     }
     bool good = fd >= 0;
     if (!good) {

@@ -290,6 +290,11 @@ def test_a_start_that_cannot_work_says_why(server, tmp_path):
         taken.command = lambda line=taken.command(): line + [
             "--listen", f"127.0.0.1:{sock.getsockname()[1]}"]
         assert "cannot listen" in start_fails(taken)
+    # nor does another otterd share the port, which would get every second connection
+    beside = Server(start=False)
+    beside.command = lambda line=beside.command(): [
+        f"127.0.0.1:{server.port}" if word == "127.0.0.1:0" else word for word in line]
+    assert "Address already in use" in start_fails(beside)
     plain = Server("--plain", "--listen", "0.0.0.0:0", start=False)
     assert "loopback" in start_fails(plain)
     if os.geteuid() == 0:
