@@ -142,6 +142,10 @@ static bool read_file(const char *path, struct user **list, size_t *count, char 
         }
     }
     OPENSSL_cleanse(line, sizeof line);
+    if (good && ferror(file)) { /* those who were not read must not count as removed */
+        snprintf(error, error_size, "cannot read %s: %s", path, strerror(errno));
+        good = false;
+    }
     fclose(file);
     return good;
 }
@@ -236,20 +240,31 @@ enum role users_check(struct users *users, const char *name, const char *passwor
     return known && good ? found.role : ROLE_NONE;
 }
 
-/* Copies the lines of other names. */
-static void copy_others(const char *file, const char *name, FILE *out)
+/* Copies the lines of other names. False: there are some, and they cannot be read. */
+static bool copy_others(const char *file, const char *name, FILE *out)
 {
     FILE *in = fopen(file, "re");
     char line[512];
     size_t len = strlen(name);
-    while (in != NULL && fgets(line, sizeof line, in) != NULL) {
-        if (strncmp(line, name, len) != 0 || line[len] != ':') {
+    bool begins = true; /* a line, not the rest of a long one */
+    bool drop = false;
+    if (in == NULL) {
+        return errno == ENOENT;
+    }
+    while (fgets(line, sizeof line, in) != NULL) {
+        drop = begins ? strncmp(line, name, len) == 0 && line[len] == ':' : drop;
+        begins = strchr(line, '\n') != NULL;
+        if (!drop) {
             fputs(line, out);
         }
     }
-    if (in != NULL) {
-        fclose(in);
+    if (!begins && !drop) {
+        fputc('\n', out); /* what is added is a line of its own */
     }
+    bool good = ferror(in) == 0;
+    OPENSSL_cleanse(line, sizeof line);
+    fclose(in);
+    return good;
 }
 
 bool users_write(const char *file, const char *name, enum role role, const char *password,
@@ -276,19 +291,23 @@ bool users_write(const char *file, const char *name, enum role role, const char 
         snprintf(error, error_size, "cannot write %s: %s", path, strerror(errno));
         return false;
     }
-    copy_others(file, name, out);
-    if (role != ROLE_NONE) {
+    bool good = copy_others(file, name, out);
+    const char *what = good ? "write" : "read";
+    if (good && role != ROLE_NONE) {
         fprintf(out, "%s:%s:%s\n", name, role == ROLE_ADMIN ? "admin" : "device", hash);
     }
-    bool good = fflush(out) == 0 && fsync(fileno(out)) == 0;
+    good = good && fflush(out) == 0 && fsync(fileno(out)) == 0;
     /* Whoever could read the old file reads the new one. */
     if (good && stat(file, &old) == 0) {
         good = fchmod(fileno(out), old.st_mode & 0777) == 0 &&
                fchown(fileno(out), old.st_uid, old.st_gid) == 0;
     }
+    int why = good ? 0 : errno;
     good = fclose(out) == 0 && good && rename(path, file) == 0;
     if (!good) {
-        snprintf(error, error_size, "cannot write %s: %s", file, strerror(errno));
+        snprintf(error, error_size, "cannot %s %s: %s", what, file,
+                 strerror(why != 0 ? why : errno));
+        unlink(path);
     }
     return good;
 }

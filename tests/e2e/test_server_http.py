@@ -269,6 +269,41 @@ def test_users_change_without_a_restart(tmp_path):
         assert file.read() == "nonsense\n"
 
 
+def test_nobody_is_lost_when_a_password_is_set(tmp_path):
+    users = tmp_path / "users"
+
+    def passwd(name, file=users):
+        return subprocess.run([OTTERD, "passwd", file, name, "device"], input=b"x", check=False,
+                              capture_output=True)
+
+    assert passwd("ann").returncode == 0
+    users.write_bytes(users.read_bytes().rstrip(b"\n"))  # as some editors leave a last line
+    assert passwd("bob").returncode == 0
+    lines = users.read_text().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["ann", "bob"], lines
+    # what cannot be read is not replaced by a file without those who were in it
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    done = passwd("cat", loop)
+    assert done.returncode == 1 and b"cannot read" in done.stderr, done.stderr
+    assert loop.is_symlink() and not (tmp_path / "loop.new").exists()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    done = passwd("cat", folder)
+    assert done.returncode == 1 and b"cannot read" in done.stderr, done.stderr
+
+
+def test_users_stay_when_their_file_cannot_be_read(tmp_path):
+    users = tmp_path / "users"
+    subprocess.run([OTTERD, "passwd", users, "ann", "admin"], input=b"one", check=True)
+    with Server("--users", str(users), env=NO_ENVIRONMENT) as server:
+        users.unlink()
+        users.mkdir()  # it can be opened, and then not read
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_log("the old ones stay")
+        assert server.ask("GET", "/metrics", user=("ann", "one"))[0] == 200
+
+
 # --- starting and stopping ----------------------------------------------------------------------
 
 
