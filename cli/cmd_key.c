@@ -21,6 +21,15 @@ static const struct option_spec generate_options[] = {
     {NULL, 0, NULL, NULL},
 };
 
+/* A key that is gone does not come back. */
+static int refuse_existing(struct call *call, const char *path)
+{
+    if (path && strcmp(path, "-") != 0 && access(path, F_OK) == 0) {
+        return fail(call, EXIT_FAILED, "%s is there already; a key is never replaced", safe(path));
+    }
+    return EXIT_OK;
+}
+
 static int write_pem(struct call *call, const EVP_PKEY *key, bool private_too, const char *path)
 {
     size_t len = 0;
@@ -85,19 +94,20 @@ static int run_generate(struct call *call)
     if (!path || (call->option[OUTPUT] && call->arg_count)) {
         return fail(call, EXIT_USAGE, "name one file to write: -o FILE");
     }
-    if (strcmp(path, "-") != 0 && access(path, F_OK) == 0) {
-        return fail(call, EXIT_FAILED, "%s is there already; a key is never replaced", safe(path));
-    }
     if (call->option[HMAC_FILE] && call->option[TYPE] && rsa) {
         return fail(call, EXIT_USAGE, "--from-hmac makes a key of type ecdsa256");
     }
+    const char *public = call->option[PUBLIC];
     EVP_PKEY *key = NULL;
-    int code = make_key(call, rsa, &key);
+    int code = refuse_existing(call, path);
+    code = code ? code : refuse_existing(call, public);
+    code = code ? code : make_key(call, rsa, &key);
     if (code == EXIT_OK) {
         code = write_pem(call, key, true, path);
     }
-    if (code == EXIT_OK && call->option[PUBLIC]) {
-        code = write_pem(call, key, false, call->option[PUBLIC]);
+    if (code == EXIT_OK && public) { /* once more: it may be the same file */
+        code = refuse_existing(call, public);
+        code = code ? code : write_pem(call, key, false, public);
     }
     if (code == EXIT_OK && strcmp(path, "-") != 0) {
         code = report_digest(call, key, path);

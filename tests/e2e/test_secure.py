@@ -49,6 +49,17 @@ def test_a_private_key_is_for_its_owner_and_never_replaced(keys):
     assert "never replaced" in result.stderr and (keys / "rsa.pem").read_bytes() == before
 
 
+def test_the_public_key_replaces_no_private_one(keys, tmp_path):
+    before = (keys / "rsa.pem").read_bytes()
+    new = tmp_path / "new.pem"
+    result = otter("key", "generate", "-o", new, "--public", keys / "rsa.pem", check=1)
+    assert "never replaced" in result.stderr and (keys / "rsa.pem").read_bytes() == before
+    assert not new.exists()
+    same = f"{tmp_path}/../{tmp_path.name}/new.pem"
+    otter("key", "generate", "--type", "ecdsa256", "-o", new, "--public", same, check=1)
+    assert "PRIVATE KEY" in new.read_text()
+
+
 def test_the_key_of_an_hmac_key(tmp_path):
     """The same 32 bytes make the same key, derived here once more by hand."""
     secret = tmp_path / "hmac.bin"
