@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "flash_view.h"
@@ -186,6 +190,19 @@ static void report(const struct build *b, const char *path)
     }
 }
 
+/* The new file takes the place of the old one: a device that runs on that would go on with a file
+ * that has no name any more. */
+static int refuse_used(struct call *call, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool used = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return used ? fail(call, EXIT_FAILED, "%s is in use by another program", safe(path)) : EXIT_OK;
+}
+
 static int build_and_write(struct build *b, const char *path)
 {
     int code = read_table(b);
@@ -203,6 +220,7 @@ static int build_and_write(struct build *b, const char *path)
     code = put_table(b);
     code = code ? code : put_bootloader(b);
     code = code ? code : put_image(b);
+    code = code ? code : refuse_used(b->call, path);
     code = code ? code : output_write(b->call, path, b->flash, b->size);
     if (code == EXIT_OK) {
         report(b, path);

@@ -456,6 +456,9 @@ def test_flash_in_use(two_ota, v2):
         fcntl.flock(other, fcntl.LOCK_SH)  # as one that reads it
         otter("flash", "info", two_ota)
         assert "in use" in say("flash", "boot", two_ota, code=FAILED)
+        before = os.stat(two_ota).st_ino  # who has it open would go on with a file without a name
+        assert "in use" in say("flash", "create", "-o", two_ota, code=FAILED)
+        assert os.stat(two_ota).st_ino == before
     otter("flash", "update", two_ota, v2)
 
 
