@@ -497,7 +497,7 @@ static bool open_flash(struct device *device)
     return true;
 }
 
-bool device_start(struct device *device, const struct device_options *options)
+bool device_open(struct device *device, const struct device_options *options)
 {
     device->options = options;
     device->chip_id = options->chip_id;
@@ -520,6 +520,11 @@ bool device_start(struct device *device, const struct device_options *options)
     }
     device->fast = otter_flash_file_flash(&device->file);
     device->flash = options->slow_flash ? device_slow_flash(&device->fast) : device->fast;
+    return true;
+}
+
+bool device_start(struct device *device)
+{
     power_on(device);
     return !device->done;
 }

@@ -111,9 +111,11 @@ struct device {
     int exit_code;
 };
 
-/* Opens, or creates, the flash and takes the first power on. On failure the log has said why and
- * exit_code is set. */
-bool device_start(struct device *device, const struct device_options *options);
+/* Opens, or creates, the flash, and keeps others from it. On failure the log has said why and
+ * exit_code is set; so too below. */
+bool device_open(struct device *device, const struct device_options *options);
+/* Takes the first power on. */
+bool device_start(struct device *device);
 void device_stop(struct device *device);
 
 /* Power on again: links are closed, the bootloader runs. */

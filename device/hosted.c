@@ -25,11 +25,12 @@ struct hosted {
     struct device *device;
     const char *path;
     bool is_socket;
-    bool made;    /* path is ours: it goes when we go */
-    int listener; /* of the socket; -1: a pseudo-terminal */
-    int line;     /* to the host; -1: none */
-    int terminal; /* the host's end of the pseudo-terminal, kept open so that the line never hangs
-                     up when hosts come and go; -1: a socket */
+    bool made;     /* the socket at path is ours: it goes when we go */
+    char name[64]; /* where our link at path leads; empty: none */
+    int listener;  /* of the socket; -1: a pseudo-terminal */
+    int line;      /* to the host; -1: none */
+    int terminal;  /* the host's end of the pseudo-terminal, kept open so that the line never hangs
+                      up when hosts come and go; -1: a socket */
     struct device_way handle;
     struct otter_hosted_device half;
     uint8_t message[OTTER_HOSTED_DATA_MAX];
@@ -42,10 +43,34 @@ extern const struct transport_type hosted_transport;
 /* --- the line ----------------------------------------------------------------------------------
  */
 
+/* Where the link at path leads; empty when it is none. */
+static void read_link(const char *path, char *name, size_t size)
+{
+    ssize_t len = readlink(path, name, size - 1);
+
+    name[len > 0 ? len : 0] = '\0';
+}
+
+/* A link that a device has left, which could not remove it, is replaced; any other stays. */
+static bool make_link(struct hosted *h, const char *name)
+{
+    char old[sizeof(h->name)];
+
+    read_link(h->path, old, sizeof(old));
+    if (strncmp(old, "/dev/pts/", 9) == 0 && unlink(h->path) != 0) {
+        return false;
+    }
+    if (symlink(name, h->path) != 0) {
+        return false;
+    }
+    snprintf(h->name, sizeof(h->name), "%s", name);
+    return true;
+}
+
 static bool open_terminal(struct hosted *h)
 {
     struct termios tio;
-    char name[128];
+    char name[sizeof(h->name)];
 
     h->line = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (h->line < 0 || grantpt(h->line) != 0 || unlockpt(h->line) != 0 ||
@@ -55,28 +80,38 @@ static bool open_terminal(struct hosted *h)
         return false;
     }
     cfmakeraw(&tio);
-    if (tcsetattr(h->terminal, TCSANOW, &tio) != 0 || fcntl(h->line, F_SETFL, O_NONBLOCK) != 0) {
-        return false;
-    }
+    return tcsetattr(h->terminal, TCSANOW, &tio) == 0 && fcntl(h->line, F_SETFL, O_NONBLOCK) == 0 &&
+           make_link(h, name);
+}
+
+/* Removes a socket that nobody listens on. */
+static bool remove_stale(const char *path, const struct sockaddr_un *at)
+{
     struct stat st;
-    if (lstat(h->path, &st) == 0 && S_ISLNK(st.st_mode) && unlink(h->path) != 0) {
-        return false;
+
+    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return true; /* nothing, or bind() says that something is there */
     }
-    h->made = symlink(name, h->path) == 0;
-    return h->made;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 &&
+                 errno == ECONNREFUSED;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = EADDRINUSE;
+    return stale && unlink(path) == 0;
 }
 
 static bool open_socket(struct hosted *h)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    struct stat st;
 
     if (strlen(h->path) >= sizeof(at.sun_path)) {
         errno = ENAMETOOLONG;
         return false;
     }
     memcpy(at.sun_path, h->path, strlen(h->path));
-    if (lstat(h->path, &st) == 0 && S_ISSOCK(st.st_mode) && unlink(h->path) != 0) {
+    if (!remove_stale(h->path, &at)) {
         return false;
     }
     h->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -85,6 +120,17 @@ static bool open_socket(struct hosted *h)
     }
     h->made = true;
     return listen(h->listener, 4) == 0;
+}
+
+/* What another device has put there meanwhile is its own. */
+static void remove_link(const struct hosted *h)
+{
+    char now[sizeof(h->name)];
+
+    read_link(h->path, now, sizeof(now));
+    if (h->name[0] != '\0' && strcmp(now, h->name) == 0) {
+        unlink(h->path);
+    }
 }
 
 static void hosted_destroy(void *transport)
@@ -100,6 +146,7 @@ static void hosted_destroy(void *transport)
     if (h->made) {
         unlink(h->path);
     }
+    remove_link(h);
     free(h);
 }
 

@@ -113,9 +113,11 @@ int main(int argc, char **argv)
     device_options_read(&options, arguments, argc, argv);
     int signals = signal_descriptor();
     device.options = &options;
-    if (!create_transports(&device, arguments, list)) {
+    /* The flash first: a second device on it gives way before it takes a line from the first. */
+    bool open = device_open(&device, &options);
+    if (open && !create_transports(&device, arguments, list)) {
         device.exit_code = 1;
-    } else if (device_start(&device, &options)) {
+    } else if (open && device_start(&device)) {
         loop(&device, signals);
     }
     device_stop(&device);

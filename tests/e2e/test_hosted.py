@@ -4,6 +4,7 @@ step-by-step commands, the C example and the Python module."""
 import fcntl
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -80,6 +81,42 @@ def test_a_line_has_one_user(device, image):
     os.close(line)
     assert result["exit_code"] == 5 and "another program" in result["message"]
     assert update(d.target + "?baud=921600", image("1.1.0"))["exit_code"] == 0
+
+
+@pytest.mark.parametrize("kind", ["pty", "unix"])
+def test_a_second_device_takes_nothing_from_the_first(device, kind):
+    """Neither on the same flash nor, where that can be told, on the same line."""
+    first = device(kind=kind)
+    again = device(kind=kind, flash=first.flash, ready=False)
+    again.log.wait("in use by another program")
+    assert again.process.wait(PATIENCE) == 1
+    otter("hosted", "version", first.target, check=0)
+    if kind == "unix":
+        other = device(kind=kind, flash=first.flash + ".other", ready=False)
+        other.log.wait("Address already in use")
+        assert other.process.wait(PATIENCE) == 1
+        otter("hosted", "version", first.target, check=0)
+
+
+def test_a_device_replaces_only_links_to_terminals(device, folder):
+    file = pathlib.Path(folder, "file")
+    file.write_text("mine")
+    link = pathlib.Path(folder, "kitchen")
+    link.symlink_to(file)
+    one = device(ready=False)
+    one.log.wait("File exists")
+    assert one.process.wait(PATIENCE) == 1 and os.readlink(link) == str(file)
+    # one that a killed device has left is taken over; on leaving each removes its own only
+    link.unlink()
+    one = device()
+    one.process.kill()
+    one.process.wait(PATIENCE)
+    one = device()
+    otter("hosted", "version", one.target, check=0)
+    link.unlink()
+    link.symlink_to("/dev/pts/0")
+    one.process.terminate()
+    assert one.process.wait(PATIENCE) == 0 and os.readlink(link) == "/dev/pts/0"
 
 
 def test_update_from_standard_input(device, image):
