@@ -28,21 +28,35 @@ struct main_loop {
     struct event *events[8];
     size_t count;
     uint32_t ticks;
+    bool missed; /* the certificate there is now could not be read */
 };
 
 #define CERTIFICATE_LOOK_TICKS 10u /* seconds between two looks at the certificate's files */
 
-static void reload_certificate(struct server *server)
+/* quietly: that it cannot be read has been said. */
+static void reload_certificate(struct main_loop *loop, bool quietly)
 {
+    struct server *server = loop->server;
     char error[512];
     if (server->tls == NULL) {
         return;
     }
-    if (tls_reload(server->tls, error, sizeof error)) {
+    loop->missed = !tls_reload(server->tls, error, sizeof error);
+    if (!loop->missed) {
         log_event(LOG_LEVEL_INFO, "certificate", "read again, good for %lld days",
                   (long long)(tls_seconds_left(server->tls) / 86400));
-    } else {
+    } else if (!quietly) {
         log_event(LOG_LEVEL_ERROR, "certificate", "%s; the old one stays in use", error);
+    }
+}
+
+/* What could not be read may be readable now without having changed: the key of another owner, a
+ * moment without descriptors. */
+static void look_at_certificate(struct main_loop *loop)
+{
+    bool changed = loop->server->tls != NULL && tls_changed(loop->server->tls);
+    if (changed || loop->missed) {
+        reload_certificate(loop, !changed);
     }
 }
 
@@ -52,7 +66,7 @@ static void on_reload(evutil_socket_t number, short what, void *ctx)
     char error[512];
     (void)number;
     (void)what;
-    reload_certificate(server);
+    reload_certificate(ctx, false);
     if (users_reload(server->users, error, sizeof error)) {
         log_event(LOG_LEVEL_INFO, "users", "read again");
     } else {
@@ -79,9 +93,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     addrs_sweep(&server->addrs, clock_ms());
-    if (++loop->ticks % CERTIFICATE_LOOK_TICKS == 0 && server->tls != NULL &&
-        tls_changed(server->tls)) {
-        reload_certificate(server);
+    if (++loop->ticks % CERTIFICATE_LOOK_TICKS == 0) {
+        look_at_certificate(loop);
     }
     sd_notify(0, "WATCHDOG=1");
 }

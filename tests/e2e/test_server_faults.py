@@ -572,6 +572,30 @@ def test_S11_certificate_is_renewed_without_a_restart():
         shutil.rmtree(etc)
 
 
+def test_S11_a_certificate_that_cannot_be_read_yet_is_read_later():
+    """The files do not change any more, but what kept the server from reading them passes."""
+    etc = tempfile.mkdtemp(prefix="otterd-etc-")
+    otterd = os.path.join(BUILD, "server", "otterd")
+
+    def init():
+        subprocess.run([otterd, "init", "--name", "localhost", etc], check=True,
+                       capture_output=True)
+
+    try:
+        init()
+        with Server(etc=etc, env=NO_ENVIRONMENT) as server:
+            first, _, _ = certificate_of(server)
+            limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+            init()
+            server.wait_log("old one stays in use")
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+            assert eventually(lambda: certificate_of(server)[0] != first, True, 25)
+            assert server.text().count("old one stays in use") == 1
+    finally:
+        shutil.rmtree(etc)
+
+
 def test_S11_tickets_outlive_the_certificate():
     with Server() as server:
         context = server.context()
