@@ -100,6 +100,8 @@ static enum store_result device_list(struct store *store, const char *after, boo
     return list(store, stmt, row, ctx);
 }
 
+/* A number that was not reached yet is from before a restore, or from before the last device went:
+ * who comes with it is told everything once more. */
 static enum store_result device_changes(struct store *store, uint64_t since, size_t limit,
                                         void (*row)(void *ctx, const struct store_device *device),
                                         void *ctx)
@@ -107,8 +109,9 @@ static enum store_result device_changes(struct store *store, uint64_t since, siz
     enum store_result result;
     sqlite3_stmt *stmt =
         session_statement(store,
-                          "SELECT d.id, " DEVICE_COLUMNS
-                          " FROM device d WHERE d.changed > ?1 ORDER BY d.changed LIMIT ?2",
+                          "SELECT d.id, " DEVICE_COLUMNS " FROM device d WHERE d.changed > "
+                          "CASE WHEN ?1 > (SELECT ifnull(max(changed), 0) FROM device) "
+                          "THEN 0 ELSE ?1 END ORDER BY d.changed LIMIT ?2",
                           &result);
     if (stmt == NULL) {
         return result;
@@ -199,6 +202,13 @@ static enum store_result unassign(struct store *store, const char *id)
     return session_end(store, result);
 }
 
+/* The highest number goes on to another device: given out once more, it would hide what happened
+ * from those who have seen it. */
+#define KEEP_CHANGE                                                                                \
+    "UPDATE device SET changed = " NEXT_CHANGE " WHERE id = (SELECT id FROM device "               \
+    "WHERE id <> ?1 ORDER BY changed DESC LIMIT 1) "                                               \
+    "AND (SELECT changed FROM device WHERE id = ?1) = (SELECT max(changed) FROM device)"
+
 static enum store_result device_remove(struct store *store, const char *id)
 {
     const char *const texts[] = {id};
@@ -210,6 +220,9 @@ static enum store_result device_remove(struct store *store, const char *id)
         return result;
     }
     result = change(store, "DELETE FROM device_app WHERE device_id = ?1", texts, 1, &assigned);
+    if (result == STORE_OK) {
+        result = change(store, KEEP_CHANGE, texts, 1, NULL);
+    }
     if (result == STORE_OK) {
         result = change(store, "DELETE FROM device WHERE id = ?1", texts, 1, &seen);
     }

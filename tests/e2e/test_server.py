@@ -389,6 +389,32 @@ def wait_for(get, good, tries=200):
     raise AssertionError(answer)
 
 
+def test_no_change_is_missed_when_devices_are_removed():
+    def report(device, version):
+        body = json.dumps({"result": "updated", "version": version})
+        assert server.ask("POST", f"/api/v1/devices/{device}/report", body)[0] == 204
+
+    def changes(since):
+        said = json.loads(server.ask("GET", f"/api/v1/devices?changed_since={since}")[1])
+        return [row["id"] for row in said["devices"]], said["next"]
+
+    with Server() as server:
+        for device in "abc":
+            report(device, "1")
+        since = changes(0)[1]
+        for device in "cb":
+            assert server.ask("DELETE", f"/api/v1/devices/{device}")[0] == 204
+        report("a", "2")
+        seen, since = changes(since)
+        assert seen == ["a"] and changes(since) == ([], since)
+        # none is left, as after a restore: what comes then is news, whatever its number
+        assert server.ask("DELETE", "/api/v1/devices/a")[0] == 204
+        assert changes(since) == ([], since)
+        report("d", "1")
+        seen, since = changes(since)
+        assert seen == ["d"] and changes(since) == ([], since)
+
+
 def test_lists_come_in_pages():
     with Server() as server:
         client = server.http()
