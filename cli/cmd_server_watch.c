@@ -21,10 +21,11 @@ static const struct option_spec options[] = {
 
 static volatile sig_atomic_t stopped;
 
+/* A second Ctrl-C does not wait for the server. */
 static void stop(int number)
 {
-    (void)number;
     stopped = 1;
+    signal(number, SIG_DFL);
 }
 
 struct watch {
@@ -114,7 +115,7 @@ static int look(struct watch *w)
             show(w, row);
         }
         w->since = json_integer_value(json_object_get(w->api.answer, "next"));
-    } while (rows == 1000);
+    } while (rows == 1000 && !stopped);
     w->first = false;
     return EXIT_OK;
 }

@@ -162,6 +162,12 @@ static int refused(struct server_api *api)
                 (int)api->url_len, api->url);
 }
 
+static int no_sense(struct server_api *api)
+{
+    return fail(api->call, EXIT_FAILED, "the answer makes no sense: is %.*s an otterd?",
+                (int)api->url_len, api->url);
+}
+
 int server_api_perform(struct server_api *api)
 {
     api->len = 0;
@@ -176,8 +182,7 @@ int server_api_perform(struct server_api *api)
     }
     bool good = api->status >= 200 && api->status < 300;
     if (good && api->len > 0 && api->answer == NULL) {
-        return fail(api->call, EXIT_FAILED, "the answer makes no sense: is %.*s an otterd?",
-                    (int)api->url_len, api->url);
+        return no_sense(api);
     }
     return good ? EXIT_OK : refused(api);
 }
@@ -209,6 +214,7 @@ int server_api_ask(struct server_api *api, struct server_request request)
 json_t *server_api_list(struct server_api *api, const char *path, const char *member, int *code)
 {
     json_t *all = json_array();
+    json_t *last = json_string("");
     char *page = strdup(path);
 
     for (;;) {
@@ -216,17 +222,26 @@ json_t *server_api_list(struct server_api *api, const char *path, const char *me
         if (*code != EXIT_OK) {
             break;
         }
-        const char *next = json_string_value(json_object_get(api->answer, "next"));
+        json_t *mark = json_object_get(api->answer, "next");
+        const char *next = json_string_value(mark);
         json_array_extend(all, json_object_get(api->answer, member));
         if (next == NULL) {
+            json_decref(last);
             return all;
         }
+        if (strcmp(next, json_string_value(last)) <= 0) { /* this would go on for ever */
+            *code = no_sense(api);
+            break;
+        }
+        json_decref(last);
+        last = json_incref(mark);
         char *query = server_api_path(api, "?after=%", next);
         if (query == NULL || asprintf(&page, "%s%s", path, query) < 0) {
             page = NULL;
         }
         free(query);
     }
+    json_decref(last);
     json_decref(all);
     return NULL;
 }

@@ -4,12 +4,15 @@ import contextlib
 import json
 import os
 import pty
+import signal
 import subprocess
+import threading
 
 import pytest
 
 import lab
 import otterd
+import rogue
 import tool
 from lab import DEVICE, Lines, otter
 
@@ -151,6 +154,53 @@ def test_pages(ask, server):
     client.close()
     found = [row["id"] for row in rows(ask, "devices", "devices")]
     assert found == [f"device-{i:04}" for i in range(1203)]
+
+
+@pytest.fixture(name="false")
+def make_rogue():
+    server = rogue.Rogue(rogue.Site.get().good)
+    yield server
+    server.close()
+
+
+def environment(server):
+    return {**os.environ, "OTTER_SERVER": server.url, "OTTER_CACERT": rogue.Site.get().ca.cert,
+            "OTTER_LOGIN": ADMIN}
+
+
+def test_a_list_that_does_not_go_on_is_given_up(false):
+    page = json.dumps({"devices": [{"id": "a"}], "next": "a"}).encode()
+    false.on_file = lambda request: request.send(200, page)
+    result = otter("server", "devices", env=environment(false), check=tool.FAILED)
+    assert "makes no sense" in result.stderr and len(false.requests) == 2
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_watching_ends_whatever_the_server_does(false, signals):
+    """With one Ctrl-C when there is always more to come, with two when no answer comes at all."""
+    silence = threading.Event()
+    numbers = iter(range(1000, 1_000_000_000, 1000))
+
+    def answer(request):
+        if signals == 2:
+            return silence.wait(lab.PATIENCE)
+        more = [{"id": f"device-{i}"} for i in range(1000)]
+        return request.send(200, json.dumps({"devices": more, "next": next(numbers)}).encode())
+
+    false.on_file = answer
+    with subprocess.Popen([lab.OTTER, "server", "watch"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, env=environment(false)) as watch:
+        try:
+            false.wait(1 if signals == 2 else 3)
+            watch.send_signal(signal.SIGINT)
+            if signals == 2:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    watch.wait(0.3)
+                watch.send_signal(signal.SIGINT)
+            assert watch.wait(20) == (0 if signals == 1 else -signal.SIGINT)
+        finally:
+            watch.kill()
+            silence.set()
 
 
 def test_story(ask, server, folder, image):
