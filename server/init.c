@@ -128,6 +128,18 @@ static bool make_ca(const char *dir)
     return good;
 }
 
+/* A certificate signed with another key than the CA's would be refused by every device. */
+static bool belongs(const char *dir, X509 *ca, EVP_PKEY *ca_key)
+{
+    if (ca == NULL || ca_key == NULL || X509_check_private_key(ca, ca_key) == 1) {
+        return ca != NULL && ca_key != NULL;
+    }
+    errno = 0; /* nothing of the system is to be told */
+    fprintf(stderr, "otterd: %s/ca-key.pem is not the key of %s/ca.pem: bring the one that is\n",
+            dir, dir);
+    return false;
+}
+
 static bool make_server(const char *dir, const char *alt)
 {
     char path[OPTION_PATH_MAX];
@@ -137,7 +149,7 @@ static bool make_server(const char *dir, const char *alt)
     path_in(path, dir, "ca-key.pem");
     EVP_PKEY *ca_key = cert_read_key(path);
     EVP_PKEY *key = cert_new_key();
-    X509 *cert = ca != NULL && ca_key != NULL && key != NULL
+    X509 *cert = belongs(dir, ca, ca_key) && key != NULL
                      ? cert_new(key, "otterd", alt, SERVER_DAYS, ca, ca_key)
                      : NULL;
     bool good = cert != NULL;

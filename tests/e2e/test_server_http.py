@@ -240,6 +240,23 @@ def test_init_gives_all_that_is_needed():
         shutil.rmtree(folder)
 
 
+def test_a_certificate_is_signed_by_the_key_of_its_ca(tmp_path):
+    """Another CA's key, brought by mistake, would make a certificate that no device trusts."""
+    def init(folder):
+        return subprocess.run([OTTERD, "init", folder], check=False, capture_output=True, text=True)
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert init(one).returncode == 0 and init(other).returncode == 0
+    before = (one / "server.pem").read_bytes(), (one / "server-key.pem").read_bytes()
+    right = (one / "ca-key.pem").read_bytes()
+    shutil.copy(other / "ca-key.pem", one / "ca-key.pem")
+    done = init(one)
+    assert done.returncode == 1 and "is not the key of" in done.stderr, done.stderr
+    assert ((one / "server.pem").read_bytes(), (one / "server-key.pem").read_bytes()) == before
+    (one / "ca-key.pem").write_bytes(right)
+    assert init(one).returncode == 0
+
+
 def test_users_change_without_a_restart(tmp_path):
     users = str(tmp_path / "users")
 
