@@ -71,6 +71,19 @@ void blobs_clear(struct blobs *blobs)
     for_each_name(blobs->tmp, discard_leftover, blobs);
 }
 
+static void found_one(void *ctx, const char *name)
+{
+    (void)name;
+    *(bool *)ctx = true;
+}
+
+bool blobs_any(struct blobs *blobs)
+{
+    bool any = false;
+    for_each_name(blobs->blobs, found_one, &any);
+    return any;
+}
+
 void blobs_close(struct blobs *blobs)
 {
     int *fds[] = {&blobs->data, &blobs->blobs, &blobs->tmp};

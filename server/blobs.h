@@ -28,6 +28,8 @@ struct blobs {
 bool blobs_open(struct blobs *blobs, const char *data, char *error, size_t error_size);
 /* Removes what was being received when the last process ended. */
 void blobs_clear(struct blobs *blobs);
+/* Whether there is any content. */
+bool blobs_any(struct blobs *blobs);
 void blobs_close(struct blobs *blobs);
 
 /* A new file to receive into; its name goes to temp. -1 and errno on failure. */

@@ -101,6 +101,18 @@ static bool lock_folder(struct server *server)
     return true;
 }
 
+/* A new database would name none of the contents, and what has no name is swept. */
+static bool database_kept(struct server *server)
+{
+    const char *where = server->store_where;
+    if (access(where, F_OK) == 0 || errno != ENOENT || !blobs_any(&server->blobs)) {
+        return true;
+    }
+    return start_failed("%s is not there, but files that it should name are, in %s/blobs: put it "
+                        "back, or move them away to begin anew",
+                        where, server->options.data);
+}
+
 bool start_store(struct server *server)
 {
     char error[512] = "";
@@ -108,7 +120,7 @@ bool start_store(struct server *server)
     if (!blobs_open(&server->blobs, server->options.data, error, sizeof error)) {
         return start_failed("%s", error);
     }
-    if (!lock_folder(server)) {
+    if (!lock_folder(server) || !database_kept(server)) {
         return false;
     }
     blobs_clear(&server->blobs);

@@ -706,6 +706,22 @@ def test_S13_database_lost_for_a_while():
         check_store(server.data)
 
 
+def test_S13_a_start_without_the_database_destroys_nothing(tmp_path):
+    """Restored in the wrong order, say: the contents are there, and what names them is not yet."""
+    data = image("1")
+    with Server() as server:
+        assert server.ask("PUT", "/files/fw.bin", data)[0] == 200
+        server.stop()
+        database = Path(server.data, "devices.db")
+        database.rename(tmp_path / "devices.db")
+        with pytest.raises(AssertionError, match="put it back"):
+            server.start()
+        assert not database.exists()
+        (tmp_path / "devices.db").rename(database)
+        server.start()
+        assert server.ask("GET", "/files/fw.bin")[1] == data
+
+
 def test_S13_database_replaced_by_something_else():
     with Server() as server:
         server.ask("PUT", "/devices/a", '"a","1","fw.bin"')
