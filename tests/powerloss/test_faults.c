@@ -624,6 +624,83 @@ static void F15_slot_changed_between_verification_and_selection(void **state)
     GOOD(world_recover(&w));
 }
 
+/* ---- syncs: what a flash that writes behind (a file) has made durable ----------------------- */
+
+/* What was written since the last sync, and what was written while it should not have been. */
+static struct {
+    uint32_t syncs;
+    bool slot;
+    bool copy[2]; /* of otadata */
+    const char *breach;
+} unsynced;
+
+static bool within(uint32_t address, uint32_t first, uint32_t size)
+{
+    return address >= first && address - first < size;
+}
+
+static void look_for_syncs(const struct otter_nor *nor)
+{
+    if (nor->syncs != unsynced.syncs) {
+        unsynced.slot = unsynced.copy[0] = unsynced.copy[1] = false;
+        unsynced.syncs = nor->syncs;
+    }
+}
+
+/* Of the copies one must be durable while the other is not, and the image before what selects it,
+ * and what protects the running image before the other slot is touched. */
+static void hold_order(void *ctx, const struct otter_nor *nor, const struct otter_nor_op *op)
+{
+    const struct otter_layout *layout = &w.layout;
+    uint32_t second = layout->otadata.offset + layout->otadata_stride;
+
+    look_for_syncs(nor);
+    if (!within(op->address, layout->otadata.offset, layout->otadata.size)) {
+        unsynced.slot = true;
+        if (unsynced.copy[0] || unsynced.copy[1]) {
+            unsynced.breach = "a slot was touched before otadata was synced";
+        }
+        return;
+    }
+    int copy_number = op->address >= second ? 1 : 0;
+    if (unsynced.slot) {
+        unsynced.breach = "otadata was touched before the slot was synced";
+    }
+    if (unsynced.copy[1 - copy_number]) {
+        unsynced.breach = "a copy of otadata was touched before the other was synced";
+    }
+    unsynced.copy[copy_number] = true;
+}
+
+static void must_be_durable(void)
+{
+    look_for_syncs(&w.nor);
+    assert_false(unsynced.slot || unsynced.copy[0] || unsynced.copy[1]);
+    if (unsynced.breach != NULL) {
+        fail_msg("%s", unsynced.breach);
+    }
+}
+
+static void syncs_keep_the_order_that_power_safety_relies_on(void **state)
+{
+    for (size_t s = 0; s < 2 * SHAPES; s++) {
+        bool confirm = s % 2 == 0;
+
+        (s < SHAPES ? start : start_fallen_back)(&shapes[s % SHAPES]);
+        memset(&unsynced, 0, sizeof(unsynced));
+        unsynced.syncs = w.nor.syncs;
+        w.nor.before = hold_order;
+        assert_int_equal(world_update(&w, image(3)), OTTER_OK);
+        must_be_durable();
+        GOOD(world_power_on(&w) && world_must_run(&w, image(3)));
+        assert_int_equal(confirm ? otter_boot_confirm(world_slots(&w))
+                                 : otter_boot_roll_back(world_slots(&w)),
+                         OTTER_OK);
+        must_be_durable();
+        w.nor.before = NULL;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +722,7 @@ int main(void)
         cmocka_unit_test(F13_nothing_to_roll_back_to),
         cmocka_unit_test(F14_update_while_pending),
         cmocka_unit_test(F15_slot_changed_between_verification_and_selection),
+        cmocka_unit_test(syncs_keep_the_order_that_power_safety_relies_on),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
