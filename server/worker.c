@@ -199,7 +199,8 @@ static int bind_listener(const struct addrinfo *address, bool shared)
 }
 
 /* Workers share a port; with another program of the same user they would share it, too, and it
- * would get a part of the connections. So the first of them sees that nobody listens there. */
+ * would get a part of the connections. So the first listener of all sees that nobody is there.
+ * Further addresses may overlap with it, as 0.0.0.0 and [::] do. */
 static int open_listener(const struct addrinfo *address, bool first)
 {
     int alone = first ? bind_listener(address, false) : -1;
@@ -269,7 +270,7 @@ bool worker_listen(struct worker *worker, const char *where, uint16_t *port, cha
     /* Any address: IPv6 takes IPv4 along; where there is no IPv6, IPv4 alone. */
     hints.ai_family = host[0] == 0 ? AF_INET6 : AF_UNSPEC;
     int failed = getaddrinfo(host[0] != 0 ? host : NULL, service, &hints, &list);
-    bool first = worker == worker->server->workers;
+    bool first = worker == worker->server->workers && worker->listener_count == 0;
     if (failed == 0) {
         fd = open_listener(list, first);
     }

@@ -347,6 +347,17 @@ def test_a_start_that_cannot_work_says_why(server, tmp_path):
     beside.command = lambda line=beside.command(): [
         f"127.0.0.1:{server.port}" if word == "127.0.0.1:0" else word for word in line]
     assert "Address already in use" in start_fails(beside)
+    # its own addresses may overlap
+    both = Server(start=False)
+    both.options = ["--listen", "0.0.0.0:0"]
+    with both:
+        both.start()
+        port, line = both.port, both.command()
+        both.stop()
+        both.command = lambda: line[:-2] + ["--listen", f"0.0.0.0:{port}", "--listen",
+                                            f"127.0.0.1:{port}"]
+        both.start()
+        assert both.ask("GET", "/healthz")[0] == 200
     plain = Server("--plain", "--listen", "0.0.0.0:0", start=False)
     assert "loopback" in start_fails(plain)
     if os.geteuid() == 0:
