@@ -187,13 +187,14 @@ static void print_result_json(struct update_report *report,
                               const struct otter_target_result *result)
 {
     json_t *fields = json_pack(
-        "{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f}", "outcome",
+        "{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:f}", "outcome",
         outcome_name(result), "exit_code", (int)result->outcome, "message",
         json_text(result->message), "target", json_text(report->target), "firmware",
         json_text(report->firmware), "old_version", version_json(result->before.version),
         "new_version", version_json(result->after.version), "confirmed", confirmed_json(result),
         "sent", (json_int_t)result->sent, "resent", (json_int_t)result->resent, "send_seconds",
-        result->send_ms / 1000.0, "seconds", result->elapsed_ms / 1000.0);
+        result->send_ms / 1000.0, "verify_seconds", result->verify_ms / 1000.0, "seconds",
+        result->elapsed_ms / 1000.0);
 
     print_event(report, "result", fields);
 }

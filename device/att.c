@@ -12,6 +12,7 @@
 #include "host/att_socket.h"
 
 #define CONNECTIONS 4u
+#define WINDOW 4u /* espble sectors in flight, as on a chip */
 #define STARVED_MS 10u
 #define STEP_PDUS 16u /* of one connection before the others have their turn */
 
@@ -156,7 +157,7 @@ static bool att_up(void *transport)
     struct att *att = transport;
     struct otter_gatt_server carrier = {.send = carrier_send, .ctx = att};
 
-    otter_err err = device_gatt_init(&att->gatt, att->device, carrier);
+    otter_err err = device_gatt_init(&att->gatt, att->device, WINDOW, carrier);
     if (err == OTTER_OK) {
         err = otter_att_db_build(&att->db, att->gatt.mounts, att->gatt.count);
     }

@@ -21,6 +21,10 @@
 #define CALL_MS 10000u
 #define SILENCE_MS 60000u /* default: a central that is silent keeps others away */
 #define STEP_MESSAGES 16u /* before the other transports have their turn */
+/* espble sectors in flight: bluetoothd holds each answer for 10 ms when the central takes several
+ * in one PDU, as another bluetoothd does. */
+#define WINDOW 16u
+#define FULL_MS 2u /* a notification that found no room is tried again */
 
 extern const struct transport_type ble_transport;
 
@@ -208,6 +212,7 @@ static void down(void *transport)
     memset(ble->centrals, 0, sizeof(ble->centrals));
     ble->leaving[0] = '\0';
     ble->held = sd_bus_message_unref(ble->held);
+    ble_release(ble);
     otter_ble_bus_close(&ble->bus); /* bluetoothd takes everything of ours away */
 }
 
@@ -215,7 +220,7 @@ static bool up(void *transport)
 {
     struct ble *ble = transport;
     struct otter_gatt_server carrier = {.send = ble_send, .ctx = ble};
-    otter_err err = device_gatt_init(&ble->gatt, ble->device, carrier);
+    otter_err err = device_gatt_init(&ble->gatt, ble->device, WINDOW, carrier);
 
     if (err != OTTER_OK) {
         device_error(ble->device, "ble: the services cannot be set up: %s", otter_err_text(err));
@@ -295,6 +300,8 @@ static uint32_t run(void *transport, const struct pollfd *list, size_t count, ui
     uint32_t silence = bound_silence(ble);
     uint32_t next = device_gatt_poll(&ble->gatt, now_ms);
     next = silence < next ? silence : next;
+    next = ble->full && next > FULL_MS ? FULL_MS : next;
+    ble->full = false;
     if (ble->bus.gone) {
         device_error(ble->device, "ble: the Bluetooth service (bluetoothd) has ended");
         ble->device->exit_code = 1;

@@ -26,7 +26,8 @@ struct ble_char {
     const struct otter_gatt_char *chr;
     const char *service; /* its path */
     char path[64];
-    bool notifying;
+    int notify_fd;  /* for what is sent, AcquireNotify's, or -1 */
+    bool notifying; /* without one: by signals */
 };
 
 struct ble {
@@ -45,6 +46,7 @@ struct ble {
     uint32_t heard_at;            /* when it last read or wrote */
     uint16_t conn;                /* its number, a new one each time */
     sd_bus_message *held;         /* a write that the service had no room for */
+    bool full;                    /* a notification found no room */
 };
 
 /* ble.c: notes a central, to be sent away when the device restarts. */
@@ -58,9 +60,13 @@ int ble_objects_add(struct ble *ble);
 /* ble_values.c: the methods of a characteristic. */
 int ble_on_read(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_write(sd_bus_message *m, void *chr, sd_bus_error *error);
+int ble_on_acquire_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_start_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_stop_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_confirm(sd_bus_message *m, void *chr, sd_bus_error *error);
+
+/* ble_values.c: ends what AcquireNotify began. */
+void ble_release(struct ble *ble);
 
 /* ble_values.c: offers the write that is held to the service again. False: still no room. */
 bool ble_write_held(struct ble *ble);

@@ -75,6 +75,13 @@ static int char_flags(sd_bus *bus, const char *path, const char *interface, cons
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int char_notify_acquired(sd_bus *bus, const char *path, const char *interface,
+                                const char *property, sd_bus_message *m, void *ctx,
+                                sd_bus_error *error)
+{
+    return sd_bus_message_append(m, "b", ((struct ble_char *)ctx)->notify_fd >= 0);
+}
+
 static const sd_bus_vtable service_table[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_PROPERTY("UUID", "s", service_uuid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -87,8 +94,11 @@ static const sd_bus_vtable char_table[] = {
     SD_BUS_PROPERTY("UUID", "s", char_uuid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Service", "o", char_service, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Flags", "as", char_flags, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("NotifyAcquired", "b", char_notify_acquired, 0, 0),
     SD_BUS_METHOD("ReadValue", "a{sv}", "ay", ble_on_read, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("WriteValue", "aya{sv}", "", ble_on_write, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("AcquireNotify", "a{sv}", "hq", ble_on_acquire_notify,
+                  SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("StartNotify", "", "", ble_on_start_notify, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("StopNotify", "", "", ble_on_stop_notify, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Confirm", "", "", ble_on_confirm, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -158,8 +168,11 @@ static int add_chars(struct ble *ble, struct ble_service *service)
         }
         struct ble_char *c = &ble->chars[ble->char_count++];
 
-        *c = (struct ble_char){
-            .ble = ble, .mount = service->mount, .chr = &table->chars[i], .service = service->path};
+        *c = (struct ble_char){.ble = ble,
+                               .mount = service->mount,
+                               .chr = &table->chars[i],
+                               .service = service->path,
+                               .notify_fd = -1};
         snprintf(c->path, sizeof(c->path), BLE_ROOT "/s%zu/c%zu", number, i);
         r = sd_bus_add_object_vtable(ble->bus.bus, NULL, c->path, OTTER_BLE_CHAR, char_table, c);
     }

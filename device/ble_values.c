@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --ble: values that centrals read and write, and those that are sent to them. */
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "device/ble.h"
 
 /* ---- reads and writes ---------------------------------------------------------------------------
  */
 
-/* The a{sv} that comes with them: who, and from where on. */
-static int read_options(sd_bus_message *m, const char **central, uint16_t *offset)
+/* Of the a{sv} that comes with every call. */
+struct options {
+    const char *central;
+    uint16_t offset, mtu;
+};
+
+static int read_options(sd_bus_message *m, struct options *o)
 {
     const char *name;
     int error = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -16,8 +24,9 @@ static int read_options(sd_bus_message *m, const char **central, uint16_t *offse
     while (error >= 0 && (error = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
         error = sd_bus_message_read(m, "s", &name);
         if (error >= 0) {
-            error = strcmp(name, "device") == 0   ? sd_bus_message_read(m, "v", "o", central)
-                    : strcmp(name, "offset") == 0 ? sd_bus_message_read(m, "v", "q", offset)
+            error = strcmp(name, "device") == 0   ? sd_bus_message_read(m, "v", "o", &o->central)
+                    : strcmp(name, "offset") == 0 ? sd_bus_message_read(m, "v", "q", &o->offset)
+                    : strcmp(name, "mtu") == 0    ? sd_bus_message_read(m, "v", "q", &o->mtu)
                                                   : sd_bus_message_skip(m, "v");
         }
         if (error >= 0) {
@@ -30,23 +39,22 @@ static int read_options(sd_bus_message *m, const char **central, uint16_t *offse
 int ble_on_read(sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
     struct ble_char *c = ctx;
-    const char *central = "";
-    uint16_t offset = 0;
+    struct options o = {.central = ""};
     uint8_t value[OTTER_GATT_VALUE_MAX];
     sd_bus_message *reply = NULL;
 
-    int r = read_options(m, &central, &offset);
+    int r = read_options(m, &o);
     if (r < 0) {
         return r;
     }
-    ble_remember(c->ble, central);
+    ble_remember(c->ble, o.central);
     size_t len = c->mount->ops->read(c->mount->service, c->chr->id, value, sizeof(value));
-    if (offset > len) {
+    if (o.offset > len) {
         return sd_bus_error_set(error, "org.bluez.Error.InvalidOffset", NULL);
     }
     r = sd_bus_message_new_method_return(m, &reply);
     if (r >= 0) {
-        r = sd_bus_message_append_array(reply, 'y', value + offset, len - offset);
+        r = sd_bus_message_append_array(reply, 'y', value + o.offset, len - o.offset);
     }
     if (r >= 0) {
         r = sd_bus_send(NULL, reply, NULL);
@@ -81,16 +89,15 @@ static bool take_write(struct ble *ble, sd_bus_message *m, const struct ble_char
 {
     const void *data;
     size_t len;
-    const char *central = "";
-    uint16_t offset = 0;
+    struct options o = {.central = ""};
 
     if (sd_bus_message_rewind(m, true) < 0 || sd_bus_message_read_array(m, 'y', &data, &len) < 0 ||
-        read_options(m, &central, &offset) < 0 || offset != 0) {
+        read_options(m, &o) < 0 || o.offset != 0) {
         (void)refuse(m, OTTER_ATT_INVALID_OFFSET);
         return true;
     }
-    ble_remember(ble, central);
-    if (!ble_serve(ble, central)) {
+    ble_remember(ble, o.central);
+    if (!ble_serve(ble, o.central)) {
         (void)sd_bus_reply_method_errorf(m, "org.bluez.Error.InProgress", "somebody else updates");
         return true;
     }
@@ -137,6 +144,44 @@ bool ble_write_held(struct ble *ble)
 /* ---- notifications ------------------------------------------------------------------------------
  */
 
+static void drop_fd(struct ble_char *c)
+{
+    if (c->notify_fd >= 0) {
+        close(c->notify_fd);
+        c->notify_fd = -1;
+    }
+}
+
+void ble_release(struct ble *ble)
+{
+    for (size_t i = 0; i < ble->char_count; i++) {
+        drop_fd(&ble->chars[i]);
+    }
+}
+
+/* Notifications and indications through a descriptor, past the bus: half the work of a signal.
+ * bluetoothd closes it when nobody is subscribed any more. */
+int ble_on_acquire_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    struct ble_char *c = ctx;
+    struct options o = {.mtu = OTTER_GATT_MTU_MIN};
+    int ends[2];
+
+    int r = read_options(m, &o);
+    if (r < 0) {
+        return r;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        /* bluetoothd then calls StartNotify */
+        return sd_bus_error_set(error, "org.bluez.Error.NotSupported", "no descriptor to be had");
+    }
+    drop_fd(c);
+    c->notify_fd = ends[0];
+    r = sd_bus_reply_method_return(m, "hq", ends[1], o.mtu);
+    close(ends[1]); /* the answer has a copy */
+    return r;
+}
+
 int ble_on_start_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
     (void)error;
@@ -181,6 +226,22 @@ static int emit_value(struct ble *ble, const char *path, const uint8_t *data, si
     return r;
 }
 
+static otter_err send_value(struct ble *ble, struct ble_char *c, const uint8_t *data, size_t len)
+{
+    if (c->notify_fd < 0) {
+        return emit_value(ble, c->path, data, len) < 0 ? OTTER_ERR_LINK : OTTER_OK;
+    }
+    if (send(c->notify_fd, data, len, MSG_NOSIGNAL) == (ssize_t)len) {
+        return OTTER_OK;
+    }
+    if (errno == EAGAIN || errno == ENOBUFS) {
+        ble->full = true;
+        return OTTER_ERR_AGAIN;
+    }
+    drop_fd(c); /* nobody is subscribed any more */
+    return OTTER_OK;
+}
+
 otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, const uint8_t *data,
                    size_t len)
 {
@@ -193,8 +254,9 @@ otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, 
         struct ble_char *c = &ble->chars[i];
 
         /* Services may send by the table of the protocol where an old device's is mounted. */
-        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) && c->notifying) {
-            return emit_value(ble, c->path, data, len) < 0 ? OTTER_ERR_LINK : OTTER_OK;
+        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) &&
+            (c->notifying || c->notify_fd >= 0)) {
+            return send_value(ble, c, data, len);
         }
     }
     return OTTER_OK;

@@ -270,7 +270,8 @@ static void find_identity(struct device *device, bool pending)
                                         .wants_signature = device->options->require_signature,
                                         .wants_encryption = device->options->require_encryption,
                                         .decrypts = device->options->key != NULL,
-                                        .older = older_rule(device->options)};
+                                        .older = older_rule(device->options),
+                                        .buffered = true};
     if (pending) {
         identity->state = OTTER_IDENTITY_PENDING;
     } else if (other_was_given_up(device)) {

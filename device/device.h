@@ -56,7 +56,7 @@ struct device_options {
     bool slow_flash;       /* erases and programs take the time they take on a board */
     uint32_t link_rate;    /* bytes a second that a GATT link carries; 0: no limit */
     uint16_t mtu;          /* ATT MTU offered */
-    uint8_t window;        /* espble sectors in flight */
+    uint8_t window;        /* espble sectors in flight; 0: the link's default */
     bool not_older;        /* refuse versions below the running one */
     bool older_if_asked;   /* the same, but for a host that asks */
     bool require_signature;

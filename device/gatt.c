@@ -248,7 +248,7 @@ static otter_err mount_espble(struct device_gatt *gatt, struct otter_gatt_server
                            .server = server,
                            .app = app,
                            .sectors = gatt->sector_buf,
-                           .window = options->window,
+                           .window = gatt->window,
                            .restart_ms = options->restart_ms,
                        });
     make_espble_table(gatt);
@@ -297,7 +297,7 @@ bool device_gatt_asked(const struct device_gatt *gatt, const void *owner)
            (owner == &gatt->gattota_handle.session && gatt->gattota.owner == gatt->asked);
 }
 
-otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
+otter_err device_gatt_init(struct device_gatt *gatt, struct device *device, uint8_t window,
                            struct otter_gatt_server carrier)
 {
     struct otter_gatt_server server = {.send = gatt_send, .ctx = gatt};
@@ -306,6 +306,7 @@ otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
 
     gatt->device = device;
     gatt->carrier = carrier;
+    gatt->window = device->options->window != 0 ? device->options->window : window;
     gatt->count = 0;
     gatt->sectors = 0;
     gatt->leave_early = false;

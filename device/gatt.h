@@ -11,7 +11,7 @@
 #include "otter/gattota.h"
 
 #define DEVICE_GATT_MOUNTS 4u
-#define DEVICE_GATT_WINDOW_MAX 16u /* espble sectors in flight */
+#define DEVICE_GATT_WINDOW_MAX 64u /* espble sectors in flight */
 
 struct device_gatt {
     struct device *device;
@@ -24,6 +24,7 @@ struct device_gatt {
     struct otter_gatt_char espble_chars[OTTER_ESPBLE_CHARS];
     struct otter_gatt_mount mounts[DEVICE_GATT_MOUNTS];
     size_t count;
+    uint8_t window; /* of espble */
     uint16_t asked; /* the connection that asked for an older version, while asked_by is this */
     /* for LEGACY_EARLY_RESTART */
     uint16_t sectors; /* of the firmware that the client announced */
@@ -33,9 +34,10 @@ struct device_gatt {
     uint8_t packet_buf[4096];
 };
 
-/* Prepares everything after each power on. carrier.send is the transport's. */
+/* Prepares everything after each power on. window: espble's, unless an option says otherwise.
+ * carrier.send is the transport's. */
 OTTER_CHECKED otter_err device_gatt_init(struct device_gatt *gatt, struct device *device,
-                                         struct otter_gatt_server carrier);
+                                         uint8_t window, struct otter_gatt_server carrier);
 
 /* A bounded step of each service; returns in how many ms to call again. */
 uint32_t device_gatt_poll(struct device_gatt *gatt, uint32_t now_ms);

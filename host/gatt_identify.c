@@ -54,6 +54,7 @@ static void take_identity(struct otter_target_device *device, const char *text)
     device->wants_signature = identity.wants_signature;
     device->wants_encryption = identity.wants_encryption;
     device->decrypts = identity.decrypts;
+    device->buffered = identity.buffered;
     device->refuses_older = identity.older != OTTER_IDENTITY_OLDER_YES;
     device->asks_older = identity.older == OTTER_IDENTITY_OLDER_ASK;
     switch (identity.state) {

@@ -19,7 +19,9 @@
 struct otter_gatt_protocol {
     const char *name;
     const struct otter_gatt_service *service;
-    uint8_t firmware; /* the characteristic that takes it */
+    uint8_t firmware;   /* the characteristic that takes it */
+    uint8_t answers[2]; /* those that answer; what others notify nobody needs, but it takes time */
+    uint8_t answer_count;
     bool (*recognise)(const struct otter_gatt_found *found, size_t count, int *index);
     otter_err (*init)(struct otter_gatt_update *u, const struct otter_gatt_host_config *gatt,
                       struct otter_source source);
@@ -51,8 +53,20 @@ static otter_err init_gattota(struct otter_gatt_update *u,
 
 /* The better one first. */
 static const struct otter_gatt_protocol protocols[] = {
-    {"espble", &otter_espble_service, OTTER_ESPBLE_RECV_FW, otter_espble_recognise, init_espble},
-    {"gattota", &otter_gattota_service, OTTER_GATTOTA_DATA, otter_gattota_recognise, init_gattota},
+    {.name = "espble",
+     .service = &otter_espble_service,
+     .firmware = OTTER_ESPBLE_RECV_FW,
+     .answers = {OTTER_ESPBLE_RECV_FW, OTTER_ESPBLE_COMMAND_CHAR},
+     .answer_count = 2,
+     .recognise = otter_espble_recognise,
+     .init = init_espble},
+    {.name = "gattota",
+     .service = &otter_gattota_service,
+     .firmware = OTTER_GATTOTA_DATA,
+     .answers = {OTTER_GATTOTA_CONTROL},
+     .answer_count = 1,
+     .recognise = otter_gattota_recognise,
+     .init = init_gattota},
 };
 
 /* ---- what the observer hears --------------------------------------------------------------------
@@ -219,10 +233,11 @@ static bool choose_protocol(struct otter_gatt_update *u)
 
 static bool subscribe(struct otter_gatt_update *u)
 {
-    for (uint8_t id = 0; id < u->protocol->service->count; id++) {
+    for (uint8_t i = 0; i < u->protocol->answer_count; i++) {
+        uint8_t id = u->protocol->answers[i];
         uint16_t cccd = otter_gatt_subscription(u->props[id]);
 
-        if (u->index[id] < 0 || cccd == OTTER_GATT_CCCD_NONE) {
+        if (cccd == OTTER_GATT_CCCD_NONE) {
             continue;
         }
         otter_err err = u->link.ops->subscribe(u->link.link, (size_t)u->index[id], cccd);
@@ -287,7 +302,12 @@ static void tell_progress(struct otter_gatt_update *u)
 {
     const struct otter_gatt_status *status = u->updater.status;
 
-    if (status->done > 0 && u->phase == OTTER_TARGET_STARTING) {
+    bool again = u->phase == OTTER_TARGET_FINISHING && !status->delivered;
+
+    if (status->begun && u->phase == OTTER_TARGET_STARTING) {
+        u->began_ms = otter_clock_ms();
+        enter(u, OTTER_TARGET_SENDING);
+    } else if (again) {
         enter(u, OTTER_TARGET_SENDING);
     }
     if (u->phase == OTTER_TARGET_SENDING && status->done != u->result->sent) {
@@ -295,9 +315,10 @@ static void tell_progress(struct otter_gatt_update *u)
         if (u->observer != NULL && u->observer->progress != NULL) {
             u->observer->progress(u->observer->ctx, status->done, status->total);
         }
-        if (status->done == status->total) {
-            enter(u, OTTER_TARGET_FINISHING);
-        }
+    }
+    if (u->phase == OTTER_TARGET_SENDING && status->delivered) {
+        u->result->send_ms = otter_clock_ms() - u->began_ms;
+        enter(u, OTTER_TARGET_FINISHING);
     }
 }
 
@@ -391,16 +412,24 @@ static bool judge_transfer(struct otter_gatt_update *u)
     }
 }
 
+/* gattota: up to twice as many packets wait in the device. espble: the device says how many. */
+static uint8_t window(const struct otter_gatt_update *u)
+{
+    if (u->options->window != 0) {
+        return (uint8_t)(u->options->window < UINT8_MAX ? u->options->window : UINT8_MAX);
+    }
+    return u->result->before.buffered ? OTTER_IDENTITY_BUFFERED / 2 : 0;
+}
+
 static bool send_image(struct otter_gatt_update *u)
 {
     const struct otter_target_options *options = u->options;
-    uint32_t start = otter_clock_ms();
     struct otter_gatt_host_config gatt = {
         .client = {.write = client_write, .ctx = u},
         .mtu = u->link.ops->mtu(u->link.link),
         .packet = options->packet_size,
         .data_props = u->props[u->protocol->firmware],
-        .window = (uint8_t)(options->window < UINT8_MAX ? options->window : UINT8_MAX),
+        .window = window(u),
         .retries = options->no_retries                        ? OTTER_GATT_NO_RETRIES
                    : options->retries < OTTER_GATT_NO_RETRIES ? (uint8_t)options->retries
                                                               : OTTER_GATT_NO_RETRIES - 1u,
@@ -422,8 +451,13 @@ static bool send_image(struct otter_gatt_update *u)
                          otter_err_text(err));
         return false;
     }
+    u->began_ms = otter_clock_ms();
     transfer(u);
-    u->result->send_ms = otter_clock_ms() - start;
+    uint32_t spent = otter_clock_ms() - u->began_ms;
+    if (u->phase != OTTER_TARGET_FINISHING) {
+        u->result->send_ms = spent;
+    }
+    u->result->verify_ms = spent - u->result->send_ms;
     u->result->resent = u->updater.status->resent;
     return judge_transfer(u);
 }

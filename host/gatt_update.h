@@ -31,8 +31,9 @@ struct otter_gatt_update {
         struct otter_gattota_host gattota;
     } host;
     enum otter_target_phase phase;
-    bool asking;   /* a question to CUSTOMER is on its way */
-    uint8_t asked; /* its answer, an ATT error */
+    uint32_t began_ms; /* when the first byte could be sent */
+    bool asking;       /* a question to CUSTOMER is on its way */
+    uint8_t asked;     /* its answer, an ATT error */
 };
 
 /* Handlers for the link that will be given to otter_gatt_update_run(). */

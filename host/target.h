@@ -51,14 +51,15 @@ struct otter_target_device {
     bool decrypts;         /* it takes encrypted images beside plain ones */
     bool refuses_older;    /* it takes no version before the one it runs */
     bool asks_older;       /* but for a host that asks */
-    int16_t rssi;          /* dBm, as heard in a search; 0: not known */
+    bool buffered; /* it loses no packets that are sent without response, also when many wait */
+    int16_t rssi;  /* dBm, as heard in a search; 0: not known */
 };
 
 enum otter_target_phase {
     OTTER_TARGET_CONNECTING,
     OTTER_TARGET_STARTING, /* the device was told of the update and prepares */
     OTTER_TARGET_SENDING,
-    OTTER_TARGET_FINISHING,  /* all sent; the device verifies */
+    OTTER_TARGET_FINISHING,  /* the device has all of it and verifies */
     OTTER_TARGET_RESTARTING, /* taken; waiting for the device to come back */
     OTTER_TARGET_CONFIRMING, /* back; waiting for its verdict on the new image */
 };
@@ -111,7 +112,8 @@ struct otter_target_result {
     bool came_back;
     uint32_t sent;       /* bytes of firmware, each counted once */
     uint32_t resent;     /* bytes sent again */
-    uint32_t send_ms;    /* from the first byte to the device's acceptance */
+    uint32_t send_ms;    /* from when the device agreed until it had all of it */
+    uint32_t verify_ms;  /* from then to its answer */
     uint32_t elapsed_ms; /* all in all */
 };
 

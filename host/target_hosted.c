@@ -170,13 +170,12 @@ static bool connect_device(struct job *job)
 
 static bool send_image(struct job *job)
 {
-    uint32_t begun = otter_clock_ms();
-
     phase(job, OTTER_TARGET_STARTING);
     otter_err err = otter_hosted_client_begin(job->client);
     if (err != OTTER_OK) {
         return device_failed(job, err, "");
     }
+    uint32_t begun = otter_clock_ms();
     phase(job, OTTER_TARGET_SENDING);
     while (job->chunk_len > 0) {
         err = otter_hosted_client_write(job->client, job->chunk, job->chunk_len);
@@ -194,9 +193,10 @@ static bool send_image(struct job *job)
     if (!image_complete(job)) {
         return false;
     }
+    job->result->send_ms = otter_clock_ms() - begun;
     phase(job, OTTER_TARGET_FINISHING);
     err = otter_hosted_client_end(job->client);
-    job->result->send_ms = otter_clock_ms() - begun;
+    job->result->verify_ms = otter_clock_ms() - begun - job->result->send_ms;
     return err == OTTER_OK || device_failed(job, err, "; " KEEPS_OLD);
 }
 

@@ -115,7 +115,6 @@ struct otter_espble_host {
     uint8_t faults; /* so far: the first closes the window to 1, the second makes requests */
     bool padded;
     bool settling; /* the last packet before a step back is sent: the silence is timed */
-    uint8_t device_percent[2]; /* PROGRESS_BAR as last notified: percent, hundredths */
 };
 
 /*

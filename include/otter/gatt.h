@@ -174,6 +174,8 @@ struct otter_gatt_status {
     uint16_t packet;  /* bytes a write carries */
     uint8_t window;   /* espble: sectors in flight at most */
     bool requests;    /* every packet is sent as a write request */
+    bool begun;       /* the device has agreed to take it */
+    bool delivered;   /* it has taken every byte, and may verify now */
     bool finished;    /* result is final */
     bool answered;    /* the device accepted in words. false with OTTER_OK: it went away after it
                          had everything, as some do; connect again and look what it runs */

@@ -4,12 +4,15 @@
  * String (0x2A28) in its Device Information service. With it an updater knows after the restart
  * whether its image runs and is confirmed, whatever the version texts say.
  *
- *   otter/1 confirmed signed encrypted ask-older 0123456789abcdef weather-station
- *           |         |      |         |         |                project name, the rest of the
- * line |         |      |         |         first 8 bytes of the image's SHA-256 (the appended) |
- * |      |         ask-older: older versions only when it is asked; no-older: none |         |
- * encrypted: nothing but encrypted images; decrypts: these, too |         signed: nothing but
- * signed images confirmed | pending | rolled-back
+ *   otter/1 confirmed signed encrypted ask-older buffered 0123456789abcdef weather-station
+ *
+ *   confirmed, pending or rolled-back   the state of the running image
+ *   signed                              takes nothing but signed images
+ *   encrypted, decrypts                 takes nothing but encrypted images; takes these, too
+ *   ask-older, no-older                 older versions only when it is asked; none
+ *   buffered                            loses no write command, also when 128 wait in it
+ *   0123456789abcdef                    first 8 bytes of the image's SHA-256 (the appended)
+ *   the rest of the line                its project name
  *
  * The words between the state and the digest are there only when they say something.
  *
@@ -31,6 +34,7 @@ extern "C" {
 
 #define OTTER_IDENTITY_IMAGE 8u  /* bytes of the digest */
 #define OTTER_IDENTITY_SIZE 112u /* bytes of text that always suffice */
+#define OTTER_IDENTITY_BUFFERED 128u
 #define OTTER_IDENTITY_ASK_OLDER "otter/1 ask-older"
 
 enum otter_identity_state {
@@ -52,6 +56,8 @@ struct otter_identity {
     bool wants_encryption; /* takes nothing but encrypted images */
     bool decrypts;         /* takes encrypted images beside plain ones */
     enum otter_identity_older older;
+    bool
+        buffered; /* loses no write command, also when OTTER_IDENTITY_BUFFERED of them wait in it */
     uint8_t image[OTTER_IDENTITY_IMAGE];
     char project[33];
 };

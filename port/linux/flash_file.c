@@ -12,7 +12,7 @@
 
 #include "otter/partition.h" /* OTTER_SECTOR_SIZE */
 
-#define WRITE_UNIT 4u
+#define WRITE_UNIT 4u /* a word */
 
 __attribute__((format(printf, 2, 3))) static void explain(struct otter_flash_file *file,
                                                           const char *format, ...)
@@ -67,12 +67,26 @@ static otter_err file_read(void *ctx, uint32_t address, uint8_t *buf, uint32_t l
     return OTTER_OK;
 }
 
+/* Where data has a bit that is cleared in the flash already, or len. */
+static uint32_t not_erased(const uint8_t *old, const uint8_t *data, uint32_t len)
+{
+    for (uint32_t at = 0; at < len; at += WRITE_UNIT) {
+        uint32_t there, wanted;
+
+        memcpy(&there, old + at, sizeof(there));
+        memcpy(&wanted, data + at, sizeof(wanted));
+        if ((there & wanted) != wanted) {
+            return at;
+        }
+    }
+    return len;
+}
+
 /* Refuses what the chip would get wrong, so that a result can be written back to the board. */
 static otter_err file_program(void *ctx, uint32_t address, const uint8_t *data, uint32_t len)
 {
     struct otter_flash_file *file = ctx;
-    uint8_t old[256];
-    uint8_t now[256];
+    uint8_t block[OTTER_SECTOR_SIZE];
 
     if (!inside(file, address, len)) {
         return OTTER_ERR_FLASH_WRITE;
@@ -82,18 +96,17 @@ static otter_err file_program(void *ctx, uint32_t address, const uint8_t *data, 
         return OTTER_ERR_FLASH_WRITE;
     }
     while (len > 0) {
-        const uint32_t n = len < sizeof(old) ? len : (uint32_t)sizeof(old);
-        if (!transfer(file, false, address, old, n)) {
+        const uint32_t n = len < sizeof(block) ? len : (uint32_t)sizeof(block);
+        if (!transfer(file, false, address, block, n)) {
             return OTTER_ERR_FLASH_WRITE;
         }
-        for (uint32_t i = 0; i < n; i++) {
-            if ((old[i] & data[i]) != data[i]) {
-                explain(file, "the place written at 0x%x was not erased", address + i);
-                return OTTER_ERR_FLASH_WRITE;
-            }
-            now[i] = data[i];
+        const uint32_t good = not_erased(block, data, n);
+        if (good < n) {
+            explain(file, "the place written at 0x%x was not erased", address + good);
+            return OTTER_ERR_FLASH_WRITE;
         }
-        if (!transfer(file, true, address, now, n)) {
+        memcpy(block, data, n);
+        if (!transfer(file, true, address, block, n)) {
             return OTTER_ERR_FLASH_WRITE;
         }
         address += n;

@@ -80,7 +80,8 @@ def test_flash_and_link_as_slow_as_real_ones(device, image):
     d = device("--flash-speed", "real", "--link-rate", "60000")
     result = update(d.target, image("1.1.0", size=40_000))
     assert result["outcome"] == "updated"
-    assert result["send_seconds"] > 0.5
+    assert result["send_seconds"] > 0.5 and result["verify_seconds"] > 0
+    assert result["send_seconds"] + result["verify_seconds"] <= result["seconds"]
     assert d.runs("1.1.0")
 
 

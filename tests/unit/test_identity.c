@@ -66,12 +66,13 @@ static void demands(void **state)
 {
     uint8_t text[OTTER_IDENTITY_SIZE];
 
-    for (int i = 0; i < 18; i++) {
+    for (int i = 0; i < 36; i++) {
         struct otter_identity in = {.state = OTTER_IDENTITY_ROLLED_BACK,
                                     .wants_signature = i % 2 != 0,
                                     .wants_encryption = i / 2 % 3 == 1,
                                     .decrypts = i / 2 % 3 == 2,
-                                    .older = (enum otter_identity_older)(i / 6)};
+                                    .older = (enum otter_identity_older)(i / 6 % 3),
+                                    .buffered = i >= 18};
         struct otter_identity out;
 
         memset(in.project, 'p', sizeof(in.project) - 1);
@@ -82,6 +83,7 @@ static void demands(void **state)
         assert_int_equal(out.wants_encryption, in.wants_encryption);
         assert_int_equal(out.decrypts, in.decrypts);
         assert_int_equal(out.older, in.older);
+        assert_int_equal(out.buffered, in.buffered);
         assert_string_equal(out.project, in.project);
     }
 }

@@ -90,6 +90,7 @@ static otter_err start_answered(void *machine, void *arg)
         window = window < OTTER_ESPBLE_WINDOW_MAX ? window : OTTER_ESPBLE_WINDOW_MAX;
         window = limit > 0 && limit < window ? limit : window;
         h->gatt.status.window = window > 0 ? window : 1;
+        h->gatt.status.begun = true;
         h->gatt.tries = 0;
         otter_gatt_host_arm(&h->gatt, ANSWER_MS);
     }
@@ -252,6 +253,7 @@ static void move_base(struct otter_espble_host *h, uint32_t base)
     h->base = base;
     h->gatt.tries = 0;
     h->gatt.status.done = base < h->sectors ? base * OTTER_ESPBLE_SECTOR : h->gatt.status.total;
+    h->gatt.status.delivered = base == h->sectors;
     if (h->gatt.packet_len > 0 && otter_read_u16(&r) < base) {
         h->gatt.packet_len = 0;
     }
@@ -358,13 +360,10 @@ static void on_received(void *updater, uint8_t id, const uint8_t *data, size_t l
     struct otter_espble_host *h = updater;
     struct espble_frame frame;
 
-    if (id == OTTER_ESPBLE_PROGRESS) {
-        if (len == sizeof h->device_percent) {
-            memcpy(h->device_percent, data, len);
-        }
-    } else if (otter_espble_open(&frame, data, len) != OTTER_OK) {
+    if (otter_espble_open(&frame, data, len) != OTTER_OK) {
         return; /* what was meant is not known: the deadline decides */
-    } else if (id == OTTER_ESPBLE_RECV_FW) {
+    }
+    if (id == OTTER_ESPBLE_RECV_FW) {
         otter_gatt_host_event(&h->gatt, SECTOR_ACK, &frame);
     } else if (id == OTTER_ESPBLE_COMMAND_CHAR && frame.word[0] == ESPBLE_ACK) {
         otter_gatt_host_event(&h->gatt, COMMAND_ACK, &frame);

@@ -15,7 +15,7 @@
 #define ANSWER_MS 30000u /* not shorter than what devices take: REQUEST may erase a whole slot */
 #define DONE_MS 60000u
 #define RETRIES 2u
-#define BARRIER 16u /* packets */
+#define BARRIER 16u /* packets: up to twice as many wait in a device, which has not much room */
 
 #define AS_ENUM(name, text) name,
 enum state { GATTOTA_HOST_STATES(AS_ENUM) };
@@ -77,6 +77,8 @@ static otter_err granted(void *machine, void *arg)
     h->gatt.packet_len = 0;
     h->since = 0;
     h->gatt.status.done = 0;
+    h->gatt.status.begun = true;
+    h->gatt.status.delivered = false;
     otter_gatt_host_arm(&h->gatt, ANSWER_MS);
     return OTTER_OK;
 }
@@ -151,6 +153,7 @@ static otter_err accepted(void *machine, void *arg)
     struct otter_gattota_host *h = machine;
 
     h->gatt.status.answered = true;
+    h->gatt.status.delivered = true;
     return OTTER_OK;
 }
 
@@ -186,6 +189,15 @@ static void on_received(void *updater, uint8_t id, const uint8_t *data, size_t l
     }
 }
 
+/* What stands before DONE on the link was taken before it. */
+static void on_written(void *updater, uint8_t att)
+{
+    struct otter_gattota_host *h = updater;
+
+    otter_gatt_host_written(updater, att);
+    h->gatt.status.delivered |= h->gatt.state == ENDED && att == OTTER_ATT_OK;
+}
+
 /* ---- public -------------------------------------------------------------------------------- */
 
 bool otter_gattota_recognise(const struct otter_gatt_found *found, size_t count,
@@ -217,8 +229,7 @@ otter_err otter_gattota_host_init(struct otter_gattota_host *host,
 struct otter_gatt_updater otter_gattota_host_updater(struct otter_gattota_host *host)
 {
     static const struct otter_gatt_updater_ops ops = {
-        otter_gatt_host_poll,   on_received, otter_gatt_host_written, otter_gatt_host_lost,
-        otter_gatt_host_cancel,
+        otter_gatt_host_poll, on_received, on_written, otter_gatt_host_lost, otter_gatt_host_cancel,
     };
 
     return (struct otter_gatt_updater){&ops, host, &host->gatt.status};

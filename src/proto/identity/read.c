@@ -58,6 +58,7 @@ bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, s
     } else if (skip_text(&r, IDENTITY_NO_OLDER)) {
         identity->older = OTTER_IDENTITY_OLDER_REFUSED;
     }
+    identity->buffered = skip_text(&r, IDENTITY_BUFFERED);
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         int high = digit_value(otter_read_u8(&r));
         int low = digit_value(otter_read_u8(&r));

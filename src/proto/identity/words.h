@@ -10,6 +10,7 @@
 #define IDENTITY_DECRYPTS "decrypts "
 #define IDENTITY_ASK_OLDER "ask-older "
 #define IDENTITY_NO_OLDER "no-older "
+#define IDENTITY_BUFFERED "buffered "
 
 /* A state as it stands in the text, with the space after it. */
 static inline const char *identity_state_word(enum otter_identity_state state)

@@ -25,6 +25,7 @@ size_t otter_identity_write(const struct otter_identity *identity, uint8_t *text
     put(&w, identity->decrypts && !identity->wants_encryption, IDENTITY_DECRYPTS);
     put(&w, identity->older == OTTER_IDENTITY_OLDER_ASK, IDENTITY_ASK_OLDER);
     put(&w, identity->older == OTTER_IDENTITY_OLDER_REFUSED, IDENTITY_NO_OLDER);
+    put(&w, identity->buffered, IDENTITY_BUFFERED);
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         otter_write_u8(&w, (uint8_t)digits[identity->image[i] >> 4]);
         otter_write_u8(&w, (uint8_t)digits[identity->image[i] & 15]);
