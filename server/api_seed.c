@@ -40,22 +40,21 @@ static bool read_running(struct request *request, char out[65])
 static void offer(struct request *request, const struct store_poll *poll, const char *version,
                   const char *running)
 {
-    const struct store_device *device = &poll->device;
-    if (!device->assigned) {
+    if (!poll->assigned) {
         reply_error(request, 404, "this device is not known");
-    } else if (strcmp(device->from, version) != 0 ||
-               (running[0] != 0 && strcmp(running, poll->file.digest) == 0)) {
+    } else if (strcmp(poll->from, version) != 0 ||
+               (running[0] != 0 && strcmp(running, poll->digest) == 0)) {
         reply_empty(request, 204);
     } else if (!poll->has_file) {
-        log_event(LOG_LEVEL_WARNING, "poll", "device %s is to get %s, which is not there",
-                  device->id, device->file);
+        log_event(LOG_LEVEL_WARNING, "poll", "device %s is to get %s, which is not there", poll->id,
+                  poll->file);
         reply_error(request, 404, "the update file is missing");
     } else {
-        if (poll->file.is_image) {
-            reply_field(request, "Otter-Image-SHA256", poll->file.digest);
+        if (poll->is_image) {
+            reply_field(request, "Otter-Image-SHA256", poll->digest);
         }
         metrics_add(&request->worker->metrics, METRIC_OFFERS, 1);
-        reply_bytes(request, 200, "text/csv", device->file, strlen(device->file));
+        reply_bytes(request, 200, "text/csv", poll->file, strlen(poll->file));
     }
 }
 
@@ -82,7 +81,7 @@ void seed_poll(struct request *request)
         snprintf(seconds, sizeof seconds, "%u", request->server->options.poll_seconds);
         reply_field(request, "Otter-Poll", seconds);
     }
-    seen_note(request, &poll.device, version, running);
+    seen_note(request, &poll, version, running);
     offer(request, &poll, version, running);
 }
 

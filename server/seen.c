@@ -34,7 +34,7 @@ static void batch_done(struct job *job)
     free(batch);
 }
 
-static bool is_news(const struct store_device *known, const char *version, const char *running,
+static bool is_news(const struct store_poll *known, const char *version, const char *running,
                     const char *address, int64_t now)
 {
     /* A clock that was set back makes last_seen lie in the future. */
@@ -43,7 +43,7 @@ static bool is_news(const struct store_device *known, const char *version, const
            strcmp(known->running, running) != 0 || strcmp(known->address, address) != 0;
 }
 
-void seen_note(struct request *request, const struct store_device *known, const char *version,
+void seen_note(struct request *request, const struct store_poll *known, const char *version,
                const char *running)
 {
     struct worker *worker = request->worker;

@@ -15,7 +15,7 @@
 struct seen_batch;
 
 /* Notes a poll. known: what the store has. version and running as the device said. */
-void seen_note(struct request *request, const struct store_device *known, const char *version,
+void seen_note(struct request *request, const struct store_poll *known, const char *version,
                const char *running);
 
 /* Hands the batch to the store's lane. Called every second or so. */

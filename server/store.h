@@ -59,11 +59,19 @@ struct store_device {
     uint64_t changed; /* grows with every change of any device */
 };
 
-/* All that a poll needs to know. */
+/* All that a poll needs to know, and no more: fields as in struct store_device and store_file. */
 struct store_poll {
-    struct store_device device;
-    bool has_file; /* device.file exists: then file is set */
-    struct store_file file;
+    char id[STORE_TEXT_MAX + 1];
+    bool assigned;
+    char from[STORE_TEXT_MAX + 1];
+    char file[STORE_TEXT_MAX + 1];
+    bool has_file; /* file exists: then what follows is set */
+    bool is_image;
+    char digest[65];
+    int64_t last_seen;
+    char address[46];
+    char version[STORE_TEXT_MAX + 1];
+    char running[65];
 };
 
 struct store_counts {
@@ -87,6 +95,8 @@ struct store_ops {
     void (*look)(struct store *store);
 
     /* Devices. Lists are in order of id, after the given one. */
+    /* STORE_OK also for a device that is not known; then only id is set. What has been changed by
+     * then, by whomever, is in the answer. */
     enum store_result (*poll)(struct store *store, const char *id, struct store_poll *out);
     enum store_result (*device_get)(struct store *store, const char *id, struct store_device *out);
     enum store_result (*device_list)(struct store *store, const char *after, bool assigned_only,

@@ -7,7 +7,6 @@
 #define DEVICE_COLUMNS                                                                             \
     "d.assigned, d.from_version, d.file, d.first_seen, d.last_seen, d.address, d.version, "        \
     "d.running, d.result, d.detail, d.result_at, d.changed"
-#define DEVICE_COLUMN_COUNT 12
 #define NEXT_CHANGE "(SELECT ifnull(max(changed), 0) + 1 FROM device)"
 
 static void read_device(sqlite3_stmt *stmt, int first, struct store_device *device)
@@ -26,13 +25,21 @@ static void read_device(sqlite3_stmt *stmt, int first, struct store_device *devi
     device->changed = (uint64_t)sqlite3_column_int64(stmt, first + 11);
 }
 
+static void copy_id(const char *id, char out[STORE_TEXT_MAX + 1])
+{
+    size_t len = strnlen(id, STORE_TEXT_MAX);
+    memcpy(out, id, len);
+    out[len] = 0;
+}
+
 static enum store_result poll_device(struct store *store, const char *id, struct store_poll *out)
 {
     enum store_result result;
     sqlite3_stmt *stmt =
         session_statement(store,
-                          "SELECT " DEVICE_COLUMNS ", f.name IS NOT NULL, " FILE_COLUMNS
-                          " FROM device d LEFT JOIN file f ON f.name = d.file WHERE d.id = ?1",
+                          "SELECT d.assigned, d.from_version, d.file, d.last_seen, d.address, "
+                          "d.version, d.running, f.name IS NOT NULL, f.is_image, f.digest "
+                          "FROM device d LEFT JOIN file f ON f.name = d.file WHERE d.id = ?1",
                           &result);
     if (stmt == NULL) {
         return result;
@@ -40,29 +47,39 @@ static enum store_result poll_device(struct store *store, const char *id, struct
     session_bind(stmt, 1, id);
     result = session_step(store, stmt);
     if (result == STORE_OK) {
-        read_device(stmt, 0, &out->device);
-        out->has_file = sqlite3_column_int(stmt, DEVICE_COLUMN_COUNT) != 0;
-        sqlite_file_read(stmt, DEVICE_COLUMN_COUNT + 1, &out->file);
+        out->assigned = sqlite3_column_int(stmt, 0) != 0;
+        session_text(stmt, 1, out->from, sizeof out->from);
+        session_text(stmt, 2, out->file, sizeof out->file);
+        out->last_seen = sqlite3_column_int64(stmt, 3);
+        session_text(stmt, 4, out->address, sizeof out->address);
+        session_text(stmt, 5, out->version, sizeof out->version);
+        session_text(stmt, 6, out->running, sizeof out->running);
+        out->has_file = sqlite3_column_int(stmt, 7) != 0;
+        out->is_image = sqlite3_column_int(stmt, 8) != 0;
+        session_text(stmt, 9, out->digest, sizeof out->digest);
         sqlite3_reset(stmt);
     } else if (result == STORE_NONE) {
         memset(out, 0, sizeof *out);
         result = STORE_OK;
     }
-    if (result == STORE_OK) {
-        size_t len = strnlen(id, STORE_TEXT_MAX);
-        memcpy(out->device.id, id, len);
-        out->device.id[len] = 0;
-    }
+    copy_id(id, out->id);
     return result;
 }
 
 static enum store_result device_get(struct store *store, const char *id, struct store_device *out)
 {
-    struct store_poll poll;
-    enum store_result result = poll_device(store, id, &poll);
+    enum store_result result;
+    sqlite3_stmt *stmt = session_statement(
+        store, "SELECT " DEVICE_COLUMNS " FROM device d WHERE d.id = ?1", &result);
+    if (stmt == NULL) {
+        return result;
+    }
+    session_bind(stmt, 1, id);
+    result = session_step(store, stmt);
     if (result == STORE_OK) {
-        *out = poll.device;
-        result = out->changed > 0 ? STORE_OK : STORE_NONE; /* 0: there is no such row */
+        copy_id(id, out->id);
+        read_device(stmt, 0, out);
+        sqlite3_reset(stmt);
     }
     return result;
 }
