@@ -72,6 +72,7 @@ void seen_note(struct request *request, const struct store_poll *known, const ch
     snprintf(device->version, sizeof device->version, "%s", version);
     snprintf(device->running, sizeof device->running, "%s", running);
     snprintf(device->address, sizeof device->address, "%s", address);
+    worker->server->store_ops->noted(worker->store, known->id, now);
 }
 
 void seen_flush(struct worker *worker)

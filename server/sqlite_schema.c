@@ -17,6 +17,8 @@
     "UPDATE device SET assigned = 0, from_version = '', file = '', changed = " NEXT_CHANGE         \
     " WHERE id = old.device_id;"
 
+#define REVISE "UPDATE revision SET number = random();"
+
 /*
  * Step 1 is the first server's own table, kept as it is: that server can still read and write it.
  * What it says is mirrored into `device` by triggers, whoever wrote it, so that a poll finds all it
@@ -53,6 +55,21 @@ static const char *const steps[] = {
                           "UPDATE device_app SET app_ver = app_ver;",
 
     "ALTER TABLE file ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0;",
+
+    /* What polls are answered with has a number, changed along with it by whoever changes it.
+     * Drawn at random, so that a restored copy cannot come by the number of something else. When a
+     * device was seen is not part of it: that changes all the time. */
+    "CREATE TABLE revision(number INTEGER NOT NULL);"
+    "INSERT INTO revision VALUES(random());"
+    "CREATE TRIGGER device_revised AFTER UPDATE ON device WHEN old.id IS NOT new.id "
+    " OR old.assigned IS NOT new.assigned OR old.from_version IS NOT new.from_version "
+    " OR old.file IS NOT new.file OR old.address IS NOT new.address "
+    " OR old.version IS NOT new.version OR old.running IS NOT new.running BEGIN " REVISE " END;"
+    "CREATE TRIGGER device_revised_in AFTER INSERT ON device BEGIN " REVISE " END;"
+    "CREATE TRIGGER device_revised_out AFTER DELETE ON device BEGIN " REVISE " END;"
+    "CREATE TRIGGER file_revised AFTER UPDATE ON file BEGIN " REVISE " END;"
+    "CREATE TRIGGER file_revised_in AFTER INSERT ON file BEGIN " REVISE " END;"
+    "CREATE TRIGGER file_revised_out AFTER DELETE ON file BEGIN " REVISE " END;",
 };
 #define STEPS ((int)(sizeof steps / sizeof steps[0]))
 

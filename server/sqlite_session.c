@@ -28,6 +28,9 @@ static void drop(struct store *store)
     sqlite3_close(store->db);
     store->db = NULL;
     store->device_count_known = false;
+    if (store->polls != NULL) {
+        poll_cache_clear(store->polls); /* it may be another database next time */
+    }
 }
 
 /* What an SQLite result means. A database that cannot be used is dropped, to be opened again. */
@@ -225,6 +228,7 @@ struct store *session_open(const char *where, bool reader)
         return NULL;
     }
     store->reader = reader;
+    store->polls = reader ? poll_cache_new() : NULL;
     return store;
 }
 
@@ -232,6 +236,7 @@ void session_close(struct store *store)
 {
     if (store != NULL) {
         drop(store);
+        poll_cache_free(store->polls);
         free(store->where);
         free(store);
     }

@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "poll_cache.h"
 #include "store.h"
 
 #define STATEMENTS_MAX 40u
@@ -16,6 +17,8 @@ struct store {
     int64_t retry_ms;
     uint64_t device_count; /* writer only: devices there are, to cap them */
     bool device_count_known;
+    struct poll_cache *polls; /* readers only; NULL: there is no memory for it */
+    int64_t revision;         /* of the database when they were read (sqlite_schema.c) */
     struct {
         const char *sql; /* identity, not content: each statement is one literal */
         sqlite3_stmt *stmt;

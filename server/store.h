@@ -94,11 +94,14 @@ struct store_ops {
      * or so. */
     void (*look)(struct store *store);
 
-    /* Devices. Lists are in order of id, after the given one. */
-    /* STORE_OK also for a device that is not known; then only id is set. What has been changed by
-     * then, by whomever, is in the answer. */
+    /* Devices.
+     * STORE_OK also for a device that is not known; then only id is set. What has been changed by
+     * then, by whomever, is in the answer; only last_seen may be what the session last knew. */
     enum store_result (*poll)(struct store *store, const char *id, struct store_poll *out);
+    /* A poll of the device at that time is on its way to seen(): the session may remember it. */
+    void (*noted)(struct store *store, const char *id, int64_t at);
     enum store_result (*device_get)(struct store *store, const char *id, struct store_device *out);
+    /* Lists are in order of id, after the given one. */
     enum store_result (*device_list)(struct store *store, const char *after, bool assigned_only,
                                      size_t limit,
                                      void (*row)(void *ctx, const struct store_device *device),

@@ -32,13 +32,38 @@ static void copy_id(const char *id, char out[STORE_TEXT_MAX + 1])
     out[len] = 0;
 }
 
-static enum store_result poll_device(struct store *store, const char *id, struct store_poll *out)
+/* Answers that are kept count for one revision of the database; false: this is another. */
+static bool same_revision(struct store *store, int64_t revision)
+{
+    if (revision == store->revision) {
+        return true;
+    }
+    store->revision = revision;
+    poll_cache_clear(store->polls);
+    return false;
+}
+
+/* The same, of the revision as it is now: a look at one page, which all polls share. */
+static bool is_unchanged(struct store *store)
+{
+    enum store_result result;
+    sqlite3_stmt *stmt = session_statement(store, "SELECT number FROM revision", &result);
+    if (stmt == NULL || session_step(store, stmt) != STORE_OK) {
+        return false; /* the next statement says why */
+    }
+    bool same = same_revision(store, sqlite3_column_int64(stmt, 0));
+    sqlite3_reset(stmt);
+    return same;
+}
+
+static enum store_result poll_read(struct store *store, const char *id, struct store_poll *out)
 {
     enum store_result result;
     sqlite3_stmt *stmt =
         session_statement(store,
                           "SELECT d.assigned, d.from_version, d.file, d.last_seen, d.address, "
-                          "d.version, d.running, f.name IS NOT NULL, f.is_image, f.digest "
+                          "d.version, d.running, f.name IS NOT NULL, f.is_image, f.digest, "
+                          "(SELECT number FROM revision) "
                           "FROM device d LEFT JOIN file f ON f.name = d.file WHERE d.id = ?1",
                           &result);
     if (stmt == NULL) {
@@ -57,13 +82,33 @@ static enum store_result poll_device(struct store *store, const char *id, struct
         out->has_file = sqlite3_column_int(stmt, 7) != 0;
         out->is_image = sqlite3_column_int(stmt, 8) != 0;
         session_text(stmt, 9, out->digest, sizeof out->digest);
+        copy_id(id, out->id);
+        if (store->polls != NULL) {
+            (void)same_revision(store, sqlite3_column_int64(stmt, 10));
+            poll_cache_put(store->polls, out);
+        }
         sqlite3_reset(stmt);
     } else if (result == STORE_NONE) {
         memset(out, 0, sizeof *out);
+        copy_id(id, out->id);
         result = STORE_OK;
     }
-    copy_id(id, out->id);
     return result;
+}
+
+static enum store_result poll_device(struct store *store, const char *id, struct store_poll *out)
+{
+    if (store->polls != NULL && poll_cache_get(store->polls, id, out) && is_unchanged(store)) {
+        return STORE_OK;
+    }
+    return poll_read(store, id, out);
+}
+
+static void noted(struct store *store, const char *id, int64_t at)
+{
+    if (store->polls != NULL) {
+        poll_cache_seen(store->polls, id, at);
+    }
 }
 
 static enum store_result device_get(struct store *store, const char *id, struct store_device *out)
@@ -342,6 +387,7 @@ const struct store_ops store_sqlite = {
     .close = session_close,
     .look = session_look,
     .poll = poll_device,
+    .noted = noted,
     .device_get = device_get,
     .device_list = device_list,
     .device_changes = device_changes,

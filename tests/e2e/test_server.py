@@ -487,6 +487,10 @@ def test_a_database_of_an_older_otterd_is_brought_up_to_date():
         server.stop()
         with contextlib.closing(server.database()) as database:
             now = database.execute("PRAGMA user_version").fetchone()[0]
+            for name in ("device_revised", "file_revised"):
+                for end in ("", "_in", "_out"):
+                    database.execute(f"DROP TRIGGER {name}{end}")
+            database.execute("DROP TABLE revision")
             database.execute("ALTER TABLE file DROP COLUMN encrypted")
             database.execute("PRAGMA user_version=2")
         server.start()
