@@ -10,8 +10,9 @@
  *      idle:    THREADS is a number of connections: each asks once, then all are held until
  *               standard input ends
  *
- * {} in PATH becomes a random number below the environment's LOAD_IDS. A client ends after
- * LOAD_REQUESTS requests, if that is set. Prints one line of JSON.
+ * {} in PATH becomes a random number below the environment's LOAD_IDS, or with LOAD_SWEEP each of
+ * them once, whichever client asks. A client ends after LOAD_REQUESTS requests, if that is set.
+ * Prints one line of JSON.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -20,6 +21,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,8 @@ static struct {
     double seconds;
     uint32_t ids;
     uint64_t most;
+    bool sweep;
+    atomic_uint next; /* of a sweep */
 } load;
 
 struct client {
@@ -157,8 +161,9 @@ static bool ask(struct client *client)
     const char *place = strstr(load.path, "{}");
     if (place != NULL) {
         client->seed = client->seed * 1664525u + 1013904223u;
+        uint32_t number = load.sweep ? atomic_fetch_add(&load.next, 1) : client->seed >> 8;
         snprintf(path, sizeof path, "%.*s%u%s", (int)(place - load.path), load.path,
-                 (client->seed >> 8) % load.ids, place + 2);
+                 number % load.ids, place + 2);
     } else {
         snprintf(path, sizeof path, "%s", load.path);
     }
@@ -183,12 +188,18 @@ static void note_time(struct client *client, double took)
     }
 }
 
+static bool swept(void)
+{
+    return load.sweep && atomic_load(&load.next) >= load.ids;
+}
+
 static void *client_run(void *arg)
 {
     struct client *client = arg;
     bool keep = strcmp(load.mode, "keep") == 0;
     double end = now() + load.seconds;
-    for (double start = now(); start < end && client->requests < load.most; start = now()) {
+    for (double start = now(); start < end && client->requests < load.most && !swept();
+         start = now()) {
         bool good = (client->ssl != NULL || client_connect(client)) && ask(client);
         if (good) {
             client->requests++;
@@ -285,6 +296,7 @@ int main(int argc, char **argv)
     load.method = argv[5];
     load.path = argv[6];
     load.ids = ids != NULL ? (uint32_t)atol(ids) : 1;
+    load.sweep = getenv("LOAD_SWEEP") != NULL;
     load.most = most != NULL ? strtoull(most, NULL, 10) : UINT64_MAX;
     EVP_EncodeBlock((unsigned char *)load.credentials, (const unsigned char *)argv[7],
                     (int)strlen(argv[7]));
