@@ -37,6 +37,7 @@ extern "C" {
 #define OTTER_ENCRYPTED_KEY_BLOCK 384u /* bytes */
 #define OTTER_ENCRYPTED_IV 16u
 #define OTTER_ENCRYPTED_TAG 16u
+#define OTTER_ENCRYPTED_BLOCK 16u           /* bytes, of AES */
 #define OTTER_ENCRYPTED_TRAILING_MAX 16384u /* bytes that may follow, as senders pad */
 
 /* The port's cryptography, with the device's private key. */
@@ -49,7 +50,8 @@ struct otter_cipher_ops {
      */
     otter_err (*start)(void *ctx, const uint8_t key_block[OTTER_ENCRYPTED_KEY_BLOCK],
                        const uint8_t iv[OTTER_ENCRYPTED_IV]);
-    /* Decrypts len bytes to out. */
+    /* Decrypts len bytes to out, which is elsewhere: whole blocks, but for the last time. (The
+     * engines of ESP32 chips begin each piece with a new block of the key stream.) */
     otter_err (*update)(void *ctx, const uint8_t *in, size_t len, uint8_t *out);
     /* All was decrypted: OTTER_ERR_ENCRYPTED_TAG when the tag, compared in constant time, is not
      * that of the bytes. */
@@ -79,6 +81,8 @@ struct otter_encrypted {
     uint32_t start;    /* of what waits in buf */
     uint32_t waiting;  /* bytes in buf: of the header, then decrypted and not yet passed on */
     uint8_t state;
+    uint8_t held; /* bytes in block: ciphertext that is not a whole one yet */
+    uint8_t block[OTTER_ENCRYPTED_BLOCK];
     uint8_t tag[OTTER_ENCRYPTED_TAG];
     uint8_t buf[OTTER_ENCRYPTED_HEADER];
 };

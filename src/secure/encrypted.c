@@ -24,6 +24,8 @@ enum event {
 #define IMAGE_MAGIC 0xE9u
 #define ECIES_USED 96u /* bytes of the key block: point and salt */
 
+_Static_assert(OTTER_ENCRYPTED_HEADER % OTTER_ENCRYPTED_BLOCK == 0, "buf holds whole blocks");
+
 /* What the events carry. */
 struct call {
     const struct otter_encrypted_transport *transport;
@@ -150,6 +152,7 @@ static otter_err open_header(void *machine, void *arg)
     e->left = otter_read_u32(&r);
     otter_read_bytes(&r, e->tag, sizeof e->tag);
     e->waiting = 0;
+    e->held = 0;
     if (otter_reader_ok(&r) != OTTER_OK || !otter_all_bytes(r.next, r.left, 0) || e->left == 0 ||
         (e->cipher.ecies &&
          !otter_all_bytes(key + ECIES_USED, OTTER_ENCRYPTED_KEY_BLOCK - ECIES_USED, 0))) {
@@ -182,11 +185,49 @@ static otter_err pass_decrypted(struct otter_encrypted *e, const struct otter_si
     return err == OTTER_ERR_IMAGE_MAGIC ? OTTER_ERR_ENCRYPTED_KEY : err;
 }
 
+/* Decrypts whole blocks into buf. */
+static otter_err decrypt_blocks(struct otter_encrypted *e, const uint8_t *data, size_t len)
+{
+    otter_err err = e->cipher.ops->update(e->cipher.ctx, data, len, e->buf);
+
+    e->start = 0;
+    e->waiting = err == OTTER_OK ? (uint32_t)len : 0;
+    return err;
+}
+
+/* What is less than a block is kept until there is one, or the ciphertext is at its end. */
+static otter_err decrypt_some(struct otter_encrypted *e, struct call *c)
+{
+    size_t n = c->len < e->left ? c->len : e->left;
+    bool last = n == e->left;
+
+    if (e->held > 0 || (n < OTTER_ENCRYPTED_BLOCK && !last)) {
+        size_t room = OTTER_ENCRYPTED_BLOCK - e->held;
+        c->used = n < room ? n : room;
+        memcpy(e->block + e->held, c->data, c->used);
+        e->held += (uint8_t)c->used;
+        e->left -= (uint32_t)c->used;
+        if (e->held < OTTER_ENCRYPTED_BLOCK && e->left > 0) {
+            return OTTER_OK;
+        }
+        n = e->held;
+        e->held = 0;
+        return decrypt_blocks(e, e->block, n);
+    }
+    if (n > sizeof e->buf) {
+        n = sizeof e->buf;
+    } else if (!last) {
+        n -= n % OTTER_ENCRYPTED_BLOCK;
+    }
+    c->used = n;
+    e->left -= (uint32_t)n;
+    return decrypt_blocks(e, c->data, n);
+}
+
 static otter_err decrypt(void *machine, void *arg)
 {
     struct otter_encrypted *e = of(machine);
     struct call *c = arg;
-    size_t n = c->len < e->left ? c->len : e->left;
 
     if (e->waiting > 0) {
         return pass_decrypted(e, &c->transport->next);
@@ -197,16 +238,8 @@ static otter_err decrypt(void *machine, void *arg)
                                                               : OTTER_ENCRYPTED_TRAILING_MAX + 1;
         return e->trailing > OTTER_ENCRYPTED_TRAILING_MAX ? OTTER_ERR_TRAILING : OTTER_OK;
     }
-    n = n < sizeof e->buf ? n : sizeof e->buf;
-    otter_err err = e->cipher.ops->update(e->cipher.ctx, c->data, n, e->buf);
-    if (err != OTTER_OK || n == 0) {
-        return err;
-    }
-    c->used = n;
-    e->left -= (uint32_t)n;
-    e->start = 0;
-    e->waiting = (uint32_t)n;
-    return pass_decrypted(e, &c->transport->next);
+    otter_err err = decrypt_some(e, c);
+    return err == OTTER_OK && e->waiting > 0 ? pass_decrypted(e, &c->transport->next) : err;
 }
 
 /* ---- finish -------------------------------------------------------------------------------- */
