@@ -52,7 +52,8 @@ void otter_idf_ble_adv_fields(struct ble_hs_adv_fields *advertisement,
 esp_err_t otter_idf_ble_customer_send(uint16_t conn_handle, const uint8_t *data, size_t len);
 
 /* Sets up ble_hs_cfg for the security level of menuconfig: bonding, MITM protection, LE Secure
- * Connections. io_cap is BLE_HS_IO_*. For applications that do not set it up themselves. */
+ * Connections; and NimBLE's store of bonds, where the application has set up none. io_cap is
+ * BLE_HS_IO_*. For applications that do not set it up themselves. Before the host task. */
 void otter_idf_ble_security(uint8_t io_cap);
 
 #ifdef __cplusplus

@@ -362,8 +362,32 @@ void otter_idf_ble_adv_fields(struct ble_hs_adv_fields *advertisement,
 #endif
 }
 
+#if OTTER_BLE_BOND
+
+/* NimBLE has it, and leaves it to applications to declare it. */
+void ble_store_config_init(void);
+
+/* NimBLE begins without a place for bonds: what a central pairs for is then forgotten when the link
+ * is, and a bonded one cannot even subscribe, as its CCCDs are kept with the bond. */
+static void keep_bonds(void)
+{
+    if (ble_hs_cfg.store_write_cb == NULL) {
+        ble_store_config_init();
+    }
+    if (ble_hs_cfg.store_status_cb == NULL) {
+        ble_hs_cfg.store_status_cb = ble_store_util_status_rr; /* full: the oldest one goes */
+    }
+}
+
+#else
+
+static void keep_bonds(void) {}
+
+#endif
+
 void otter_idf_ble_security(uint8_t io_cap)
 {
+    keep_bonds();
     ble_hs_cfg.sm_io_cap = io_cap;
     ble_hs_cfg.sm_sc = 1;
     ble_hs_cfg.sm_bonding = OTTER_BLE_BOND;
