@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include <esp_log.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/semphr.h>
+#include <freertos/task.h>
 #include <sdkconfig.h>
 #if CONFIG_OTTER_KEY_NVS
 #include <nvs.h>
@@ -124,17 +127,52 @@ static otter_err read_key(const struct otter_idf_config *config, struct otter_id
 
 #endif
 
+/* Reading a key file takes 4 KB of stack, more than ESP-IDF's main task has by default, so it gets
+ * a task of its own for the moment. */
+struct reading {
+    const struct otter_idf_config *config;
+    struct otter_idf_private_key key;
+    otter_err err;
+    SemaphoreHandle_t done;
+};
+
+static void read_in_task(void *arg)
+{
+    struct reading *r = arg;
+
+    r->err = read_key(r->config, &r->key);
+    xSemaphoreGive(r->done); /* r is gone from here on */
+    vTaskDelete(NULL);
+}
+
+static esp_err_t read_apart(struct reading *r)
+{
+    static StaticSemaphore_t memory;
+
+    r->done = xSemaphoreCreateBinaryStatic(&memory);
+    if (xTaskCreate(read_in_task, "otter_key", CONFIG_OTTER_TASK_STACK, r,
+                    CONFIG_OTTER_TASK_PRIORITY, NULL) != pdPASS) {
+        return ESP_ERR_NO_MEM;
+    }
+    xSemaphoreTake(r->done, portMAX_DELAY);
+    return ESP_OK;
+}
+
 esp_err_t otter_idf_open_cipher(const struct otter_idf_config *config,
                                 struct otter_encrypted *encrypted)
 {
     static struct otter_idf_cipher cipher;
-    struct otter_idf_private_key key;
+    struct reading r = {.config = config};
+    esp_err_t err = read_apart(&r);
 
-    if (read_key(config, &key) != OTTER_OK) {
+    if (err != ESP_OK) {
+        return err;
+    }
+    if (r.err != OTTER_OK) {
         ESP_LOGE(TAG, "no private key for encrypted images: RSA-3072 or P-256, without a password");
         return ESP_ERR_INVALID_ARG;
     }
-    otter_encrypted_init(encrypted, otter_idf_cipher_on(&cipher, key));
+    otter_encrypted_init(encrypted, otter_idf_cipher_on(&cipher, r.key));
     encrypted->plain_too = !OTTER_ENCRYPTED_ONLY;
     return ESP_OK;
 }
