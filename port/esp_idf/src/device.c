@@ -19,6 +19,7 @@
 #include "internal.h"
 
 #define PROGRESS_STEP 16384u /* bytes, without a length */
+#define REST_MS 1000u        /* of work, then the idle task has its turn */
 
 static const char TAG[] = "otter";
 
@@ -42,6 +43,7 @@ static struct {
     struct otter_health health;
     esp_timer_handle_t timer;        /* of health */
     uint32_t reported;               /* bytes at the last progress event */
+    uint32_t rested_ms;              /* when the idle task last had its turn */
     const esp_partition_t *rejected; /* holds an image that was given up, or NULL */
     uint8_t rejected_elf[32];        /* that image, by its ELF file and as a whole */
     uint8_t rejected_image[OTTER_SHA256_SIZE];
@@ -339,7 +341,15 @@ static otter_err finish(void *ctx)
 
     lock();
     otter_err err = t->inner.ops->finish(t->inner.ctx);
+    uint32_t now = otter_idf_now_ms();
+    bool rest = err == OTTER_ERR_AGAIN && now - device.rested_ms >= REST_MS;
+    if (rest) {
+        device.rested_ms = now;
+    }
     unlock();
+    if (rest) {
+        vTaskDelay(1); /* a large slot is read for seconds on end; the task watchdog gives 5 */
+    }
     t->running = err == OTTER_ERR_AGAIN;
     return err;
 }

@@ -8,6 +8,8 @@
 
 #include <esp_idf_version.h>
 #include <esp_log.h>
+#include <freertos/FreeRTOS.h>
+#include <freertos/task.h>
 #include <sdkconfig.h>
 
 #include "internal.h"
@@ -97,6 +99,7 @@ static otter_err slots_select(void *ctx, const uint8_t digest[OTTER_SHA256_SIZE]
     if (memcmp(there, digest, sizeof(there)) != 0) {
         return OTTER_ERR_FLASH_DIFFERS;
     }
+    vTaskDelay(1); /* the idle task's turn, for the task watchdog: next it is read once more */
     err = esp_ota_set_boot_partition(s->target);
     return otter_idf_err(err, OTTER_ERR_FLASH_WRITE, "select");
 }
