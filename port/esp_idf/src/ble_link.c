@@ -119,12 +119,20 @@ static void set_indicating(uint16_t conn, bool on)
     taskEXIT_CRITICAL(&links.lock);
 }
 
+/* Else this device is the central, of a sensor, say, which brings no update. */
+static bool is_central(uint16_t peer)
+{
+    struct ble_gap_conn_desc desc;
+
+    return ble_gap_conn_find(peer, &desc) == 0 && desc.role == BLE_GAP_ROLE_SLAVE;
+}
+
 /* Hears what the application's own GAP callback hears, for all connections. */
 static int on_gap_event(struct ble_gap_event *event, void *arg)
 {
     switch (event->type) {
     case BLE_GAP_EVENT_CONNECT:
-        if (event->connect.status == 0) {
+        if (event->connect.status == 0 && is_central(event->connect.conn_handle)) {
             taskENTER_CRITICAL(&links.lock);
             links.seen = true;
             taskEXIT_CRITICAL(&links.lock);
