@@ -5,6 +5,10 @@
 
 #include "crypto.h"
 
+#if MBEDTLS_VERSION_NUMBER < 0x03060000
+#error "Key files need Mbed TLS 3.6: ESP-IDF 5.3, or a late release of 5.1 or 5.2"
+#endif
+
 #define RSA_BITS (8u * OTTER_RSA_SIZE)
 #define P256_BITS 256u
 
