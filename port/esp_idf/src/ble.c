@@ -387,6 +387,9 @@ static void keep_bonds(void) {}
 
 void otter_idf_ble_security(uint8_t io_cap)
 {
+    if (OTTER_BLE_MITM && io_cap == BLE_HS_IO_NO_INPUT_OUTPUT) {
+        ESP_LOGE(TAG, "no central can authenticate itself without a passkey to show or to enter");
+    }
     keep_bonds();
     ble_hs_cfg.sm_io_cap = io_cap;
     ble_hs_cfg.sm_sc = 1;

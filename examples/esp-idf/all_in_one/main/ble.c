@@ -16,6 +16,19 @@ static uint8_t own_addr_type;
 
 static void advertise(void);
 
+/* A central that has forgotten us pairs again: else the bond that is kept here shuts it out.
+ * Without bonds this never happens. */
+static int pair_again(uint16_t conn)
+{
+    struct ble_gap_conn_desc desc;
+
+    if (ble_gap_conn_find(conn, &desc) != 0 ||
+        ble_store_util_delete_peer(&desc.peer_id_addr) != 0) {
+        return BLE_GAP_REPEAT_PAIRING_IGNORE;
+    }
+    return BLE_GAP_REPEAT_PAIRING_RETRY;
+}
+
 static int on_gap_event(struct ble_gap_event *event, void *arg)
 {
     bool free_again = event->type == BLE_GAP_EVENT_DISCONNECT ||
@@ -25,7 +38,9 @@ static int on_gap_event(struct ble_gap_event *event, void *arg)
     if (free_again) {
         advertise();
     }
-    return 0;
+    return event->type == BLE_GAP_EVENT_REPEAT_PAIRING
+               ? pair_again(event->repeat_pairing.conn_handle)
+               : 0;
 }
 
 static void advertise(void)

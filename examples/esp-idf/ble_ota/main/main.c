@@ -19,6 +19,19 @@ static uint8_t own_addr_type;
 
 static void advertise(void);
 
+/* A central that has forgotten us pairs again: else the bond that is kept here shuts it out.
+ * Without bonds this never happens. */
+static int pair_again(uint16_t conn)
+{
+    struct ble_gap_conn_desc desc;
+
+    if (ble_gap_conn_find(conn, &desc) != 0 ||
+        ble_store_util_delete_peer(&desc.peer_id_addr) != 0) {
+        return BLE_GAP_REPEAT_PAIRING_IGNORE;
+    }
+    return BLE_GAP_REPEAT_PAIRING_RETRY;
+}
+
 /* The application's own events: Otter needs none of them. */
 static int on_gap_event(struct ble_gap_event *event, void *arg)
 {
@@ -32,6 +45,8 @@ static int on_gap_event(struct ble_gap_event *event, void *arg)
     case BLE_GAP_EVENT_ADV_COMPLETE:
         advertise();
         break;
+    case BLE_GAP_EVENT_REPEAT_PAIRING:
+        return pair_again(event->repeat_pairing.conn_handle);
     default:
         break;
     }
