@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A NimBLE application that can be updated over Bluetooth LE, by both services. */
 #include "esp_log.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
 #include "host/ble_hs.h"
 #include "host/util/util.h"
 #include "nimble/nimble_port.h"
@@ -12,10 +14,13 @@
 #include "otter_idf.h"
 #include "otter_idf_ble.h"
 
+#define SELF_TEST_MS 5000
+
 static const char TAG[] = "app";
 static const char NAME[] = "otter";
 
 static uint8_t own_addr_type;
+static volatile bool advertised;
 
 static void advertise(void);
 
@@ -77,7 +82,9 @@ static void advertise(void)
     }
     if (rc != 0 && rc != BLE_HS_EALREADY) {
         ESP_LOGE(TAG, "advertising: %d", rc);
+        return;
     }
+    advertised = true;
 }
 
 static void on_sync(void)
@@ -111,10 +118,14 @@ static void start_nvs(void)
     ESP_ERROR_CHECK(err);
 }
 
-/* What shows that this image works. A real application looks at its sensors, its storage ... */
+/* What shows that this image works. A real application looks at its sensors, its storage ... The
+ * stack starts in its own task, so there is something to wait for. */
 static bool self_test(void)
 {
-    return ble_hs_is_enabled() != 0;
+    for (int tries = 0; tries < SELF_TEST_MS / 100 && !advertised; tries++) {
+        vTaskDelay(pdMS_TO_TICKS(100));
+    }
+    return advertised;
 }
 
 void app_main(void)
