@@ -84,6 +84,7 @@ struct otter_hash otter_idf_hash_on(struct otter_idf_hash *hash);
 struct otter_idf_slots {
     const esp_partition_t *target; /* being updated, or NULL */
     esp_ota_handle_t handle;
+    bool begun; /* handle is open: the slot is being erased and written */
 };
 struct otter_slots otter_idf_slots_table(struct otter_idf_slots *slots);
 

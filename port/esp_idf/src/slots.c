@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slots on ESP-IDF. esp_ota_begin() chooses and refuses and prepares otadata, without erasing the
- * slot; the slot itself is erased sector by sector, written and read through esp_partition_*;
- * esp_ota_set_boot_partition() verifies the image, signature included, and selects it.
+ * Slots on ESP-IDF. The slot is erased sector by sector, written and read through esp_partition_*;
+ * esp_ota_set_boot_partition() verifies the image, signature included, and selects it. Before the
+ * first sector is erased otadata is prepared; until then an update that is refused changes nothing.
  */
 #include <string.h>
 
@@ -41,10 +41,26 @@ otter_err otter_idf_err(esp_err_t err, otter_err other, const char *what)
     }
 }
 
+static otter_err slots_state(void *ctx, enum otter_boot_state *state)
+{
+    esp_ota_img_states_t now;
+    esp_err_t err = esp_ota_get_state_partition(esp_ota_get_running_partition(), &now);
+
+    *state = OTTER_BOOT_CONFIRMED;
+    if (err == ESP_ERR_NOT_SUPPORTED || err == ESP_ERR_NOT_FOUND) {
+        return OTTER_OK; /* factory, or a slot that no update put there */
+    }
+    if (err == ESP_OK && now == ESP_OTA_IMG_PENDING_VERIFY) {
+        *state = OTTER_BOOT_PENDING;
+    }
+    return otter_idf_err(err, OTTER_ERR_FLASH_READ, "boot state");
+}
+
 static otter_err slots_open(void *ctx, uint32_t length, struct otter_slot_info *info)
 {
     struct otter_idf_slots *s = ctx;
     const esp_partition_t *next = esp_ota_get_next_update_partition(NULL);
+    enum otter_boot_state state;
 
     if (next == NULL || next == esp_ota_get_running_partition()) {
         return OTTER_ERR_NO_SLOT;
@@ -52,23 +68,58 @@ static otter_err slots_open(void *ctx, uint32_t length, struct otter_slot_info *
     if (length != OTTER_LENGTH_UNKNOWN && length > next->size) {
         return OTTER_ERR_TOO_LARGE;
     }
-    esp_err_t err = esp_ota_begin(next, OTA_WITH_SEQUENTIAL_WRITES, &s->handle);
-    if (err != ESP_OK) {
-        return otter_idf_err(err, OTTER_ERR_FLASH_ERASE, "begin");
+    otter_err err = slots_state(s, &state);
+    if (err != OTTER_OK || state == OTTER_BOOT_PENDING) {
+        return err != OTTER_OK ? err : OTTER_ERR_PENDING;
     }
     s->target = next;
+    s->begun = false;
     info->size = next->size;
     info->erase_unit = next->erase_size;
     info->write_unit = next->encrypted ? 16 : 4;
     return OTTER_OK;
 }
 
+/* The bootloader may have passed over a broken image that otadata still selects. What is written
+ * there now must not boot before it is selected. */
+static otter_err select_running(void)
+{
+    const esp_partition_t *running = esp_ota_get_running_partition();
+
+    if (esp_ota_get_boot_partition() == running ||
+        running->subtype == ESP_PARTITION_SUBTYPE_APP_TEST) {
+        return OTTER_OK; /* otadata cannot select the test app */
+    }
+    esp_err_t err = esp_ota_set_boot_partition(running);
+    if (err == ESP_OK && running->subtype != ESP_PARTITION_SUBTYPE_APP_FACTORY) {
+        err = esp_ota_mark_app_valid_cancel_rollback(); /* not on trial again */
+    }
+    return otter_idf_err(err, OTTER_ERR_FLASH_WRITE, "select the running image");
+}
+
+/* esp_ota_begin() refuses what must not be written to; since ESP-IDF 5.5 it also drops the copy of
+ * otadata that selects this slot, and with it the record of an image there that was given up. */
+static otter_err begin(struct otter_idf_slots *s)
+{
+    otter_err err = select_running();
+
+    if (err != OTTER_OK) {
+        return err;
+    }
+    esp_err_t said = esp_ota_begin(s->target, OTA_WITH_SEQUENTIAL_WRITES, &s->handle);
+    s->begun = said == ESP_OK;
+    return otter_idf_err(said, OTTER_ERR_FLASH_ERASE, "begin");
+}
+
 static otter_err slots_erase(void *ctx, uint32_t offset)
 {
-    const struct otter_idf_slots *s = ctx;
-    esp_err_t err = esp_partition_erase_range(s->target, offset, s->target->erase_size);
+    struct otter_idf_slots *s = ctx;
+    otter_err err = s->begun ? OTTER_OK : begin(s);
 
-    return otter_idf_err(err, OTTER_ERR_FLASH_ERASE, "erase");
+    return err != OTTER_OK
+               ? err
+               : otter_idf_err(esp_partition_erase_range(s->target, offset, s->target->erase_size),
+                               OTTER_ERR_FLASH_ERASE, "erase");
 }
 
 static otter_err slots_write(void *ctx, uint32_t offset, const uint8_t *data, uint32_t len)
@@ -109,23 +160,11 @@ static void slots_close(void *ctx)
 {
     struct otter_idf_slots *s = ctx;
 
-    (void)otter_idf_err(esp_ota_abort(s->handle), OTTER_ERR_STATE, "close");
+    if (s->begun) {
+        (void)otter_idf_err(esp_ota_abort(s->handle), OTTER_ERR_STATE, "close");
+    }
+    s->begun = false;
     s->target = NULL;
-}
-
-static otter_err slots_state(void *ctx, enum otter_boot_state *state)
-{
-    esp_ota_img_states_t now;
-    esp_err_t err = esp_ota_get_state_partition(esp_ota_get_running_partition(), &now);
-
-    *state = OTTER_BOOT_CONFIRMED;
-    if (err == ESP_ERR_NOT_SUPPORTED || err == ESP_ERR_NOT_FOUND) {
-        return OTTER_OK; /* factory, or a slot that no update put there */
-    }
-    if (err == ESP_OK && now == ESP_OTA_IMG_PENDING_VERIFY) {
-        *state = OTTER_BOOT_PENDING;
-    }
-    return otter_idf_err(err, OTTER_ERR_FLASH_READ, "boot state");
 }
 
 static otter_err give_up_image(void)
