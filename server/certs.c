@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "certs.h"
 
+#include <arpa/inet.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -117,4 +118,24 @@ EVP_PKEY *cert_read_key(const char *path)
         fclose(file);
     }
     return key;
+}
+
+bool cert_alt_name(X509 *cert, int i, char *name, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool there = i < sk_GENERAL_NAME_num(names);
+    if (there) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+        name[0] = 0;
+        if (one->type == GEN_DNS) {
+            snprintf(name, size, "%.*s", ASN1_STRING_length(one->d.dNSName),
+                     (const char *)ASN1_STRING_get0_data(one->d.dNSName));
+        } else if (one->type == GEN_IPADD) {
+            bool four = ASN1_STRING_length(one->d.iPAddress) == 4;
+            inet_ntop(four ? AF_INET : AF_INET6, ASN1_STRING_get0_data(one->d.iPAddress), name,
+                      (socklen_t)size);
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return there;
 }

@@ -20,5 +20,8 @@ X509 *cert_new(EVP_PKEY *key, const char *common_name, const char *alt, int days
 bool cert_write(const char *path, X509 *cert, X509 *next);
 bool cert_write_key(const char *path, EVP_PKEY *key);
 X509 *cert_read(const char *path);
+/* Number i of the certificate's alternative names, as text; false when there are no more. A name
+ * that is neither a host's nor an address is an empty text. */
+bool cert_alt_name(X509 *cert, int i, char *name, size_t size);
 EVP_PKEY *cert_read_key(const char *path);
 #endif

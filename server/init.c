@@ -79,8 +79,23 @@ static void add_name(char alt[ALT_MAX], const char *name)
     }
 }
 
-/* What --name says; else this machine's name and addresses. */
-static void collect_names(const struct options *options, char alt[ALT_MAX])
+/* A renewal without --name must not lose the name by which a fleet knows the server. */
+static bool names_of_before(const char *dir, char alt[ALT_MAX])
+{
+    char path[OPTION_PATH_MAX];
+    char name[256];
+    path_in(path, dir, "server.pem");
+    X509 *cert = cert_read(path);
+    for (int i = 0; cert != NULL && cert_alt_name(cert, i, name, sizeof name); i++) {
+        add_name(alt, name);
+    }
+    X509_free(cert);
+    return alt[0] != 0;
+}
+
+/* What --name says; else what the certificate of before says; else this machine's name and
+ * addresses. */
+static void collect_names(const struct options *options, const char *dir, char alt[ALT_MAX])
 {
     struct ifaddrs *list = NULL;
     char text[ADDR_TEXT_MAX];
@@ -89,13 +104,14 @@ static void collect_names(const struct options *options, char alt[ALT_MAX])
     for (int i = 0; i < options->name_count; i++) {
         add_name(alt, options->names[i]);
     }
-    if (options->name_count == 0 && gethostname(host, sizeof host - 1) == 0) {
+    bool named = options->name_count > 0 || (!options->force && names_of_before(dir, alt));
+    if (!named && gethostname(host, sizeof host - 1) == 0) {
         add_name(alt, host);
     }
     add_name(alt, "localhost");
     add_name(alt, "127.0.0.1");
     add_name(alt, "::1");
-    if (options->name_count == 0 && getifaddrs(&list) == 0) {
+    if (!named && getifaddrs(&list) == 0) {
         for (struct ifaddrs *at = list; at != NULL; at = at->ifa_next) {
             if (at->ifa_addr != NULL && (at->ifa_flags & IFF_UP)) {
                 addr_text(at->ifa_addr, text);
@@ -215,20 +231,30 @@ static void share_with_account(const struct options *options, const char *dir)
 
 static void print_steps(const char *dir, const char *alt)
 {
+    bool usual = strcmp(dir, "/etc/otterd") == 0;
     char name[256] = "localhost";
     size_t at = strcspn(alt, ":") + 1;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(alt + at, ","), alt + at);
     printf("The certificate names: %s\n\n"
            "Next:\n"
            "1. Start the server:\n"
-           "     otterd --dir %s\n"
+           "     %s%s%s\n"
            "2. See that it answers:\n"
-           "     otter server list --url https://%s:8443 --cacert %s/ca.pem "
-           "--login %s/admin.login\n"
-           "3. Build %s/ca.pem and the credentials in %s/device.login into the devices.\n"
-           "Keep %s/ca-key.pem safe, away from the server if you can: it is only needed to renew\n"
-           "the certificate, with this command, once in two years.\n",
-           alt, dir, name, dir, dir, dir, dir, dir);
+           "     otter server list --url https://%s:8443 \\\n"
+           "       --cacert %s/ca.pem --login %s/admin.login\n"
+           "3. Build into the devices: %s/ca.pem, and the line of %s/device.login.\n\n"
+           "Keep %s/ca-key.pem safe, and away from the server if you can.\n"
+           "It is needed to renew the certificate, by this command, once in two years:\n"
+           "without it every device must be given another CA.\n",
+           alt, usual ? "systemctl enable --now otterd" : "otterd --dir ", usual ? "" : dir,
+           usual ? "   (without systemd: otterd)" : " --data data", name, dir, dir, dir, dir, dir);
+}
+
+static void print_renewed(const char *dir, const char *alt)
+{
+    printf("Renewed %s/server.pem, for two years. It names: %s\n"
+           "CA and credentials stay. A server that runs takes it within ten seconds.\n",
+           dir, alt);
 }
 
 int init_run(const struct options *options)
@@ -249,7 +275,8 @@ int init_run(const struct options *options)
     if (mkdir(dir, 0755) != 0 && errno != EEXIST) {
         return failed("make", dir);
     }
-    collect_names(options, alt);
+    bool renewal = !options->force && exists(dir, "server.pem") && exists(dir, "ca.pem");
+    collect_names(options, dir, alt);
     if ((options->force || !exists(dir, "ca.pem")) && !make_ca(dir)) {
         return failed("make a CA in", dir);
     }
@@ -266,7 +293,7 @@ int init_run(const struct options *options)
         return failed("make credentials in", dir);
     }
     share_with_account(options, dir);
-    print_steps(dir, alt);
+    (renewal ? print_renewed : print_steps)(dir, alt);
     return 0;
 }
 
