@@ -186,7 +186,7 @@ static void say_listening(const struct server *server)
 {
     for (int k = 0; k < server->options.listen_count; k++) {
         struct log_line line;
-        log_begin(&line, LOG_LEVEL_WARNING, "listening");
+        log_begin(&line, LOG_LEVEL_INFO, "listening");
         log_text(&line, "where", server->options.listen[k]);
         log_number(&line, "port", server->ports[k]);
         log_end(&line);

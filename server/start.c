@@ -59,7 +59,8 @@ bool start_folder(const struct options *options)
     }
     if (mkdir(options->data, 0700) != 0) {
         return errno == EEXIST ||
-               start_failed("cannot make the data folder %s: %s", options->data, strerror(errno));
+               start_failed("cannot make the data folder %s: %s; --data names another",
+                            options->data, strerror(errno));
     }
     if (who != NULL && chown(options->data, who->pw_uid, who->pw_gid) != 0) {
         return start_failed("cannot give %s to %s: %s", options->data, who->pw_name,
