@@ -80,8 +80,9 @@ static int send_file(struct server_api *api, FILE *file, const char *name, uint6
     curl_easy_setopt(api->easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(api->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(api->easy, CURLOPT_XFERINFODATA, &progress);
-    code = server_api_perform(api);
+    CURLcode sent = curl_easy_perform(api->easy);
     progress_end(&progress);
+    code = server_api_judge(api, sent);
     curl_slist_free_all(headers);
     return code == EXIT_OK ? say_uploaded(api) : code;
 }

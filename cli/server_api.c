@@ -111,6 +111,10 @@ int server_api_prepare(struct server_api *api, struct server_request request)
     curl_easy_setopt(api->easy, CURLOPT_WRITEDATA, api);
     free(url);
     free(request.path);
+    json_decref(api->answer);
+    api->answer = NULL;
+    api->len = 0;
+    api->error[0] = '\0';
     return EXIT_OK;
 }
 
@@ -168,12 +172,8 @@ static int no_sense(struct server_api *api)
                 (int)api->url_len, api->url);
 }
 
-int server_api_perform(struct server_api *api)
+int server_api_judge(struct server_api *api, CURLcode code)
 {
-    api->len = 0;
-    api->error[0] = '\0';
-    json_decref(api->answer);
-    CURLcode code = curl_easy_perform(api->easy);
     curl_easy_getinfo(api->easy, CURLINFO_RESPONSE_CODE, &api->status);
     api->answer = api->len > 0 ? json_loadb(api->body, api->len, 0, NULL) : NULL;
     /* A refusal in the middle of an upload is an answer, although the rest could not be sent. */
@@ -204,7 +204,7 @@ int server_api_ask(struct server_api *api, struct server_request request)
             curl_easy_setopt(api->easy, CURLOPT_POSTFIELDS, body);
             curl_easy_setopt(api->easy, CURLOPT_HTTPHEADER, headers);
         }
-        code = server_api_perform(api);
+        code = server_api_judge(api, curl_easy_perform(api->easy));
         curl_slist_free_all(headers);
     }
     free(body);

@@ -58,7 +58,7 @@ int server_api_ask(struct server_api *api, struct server_request request);
 
 /* The two halves of that, for uploads: curl set up for a path; what came of it. */
 int server_api_prepare(struct server_api *api, struct server_request request);
-int server_api_perform(struct server_api *api);
+int server_api_judge(struct server_api *api, CURLcode code);
 
 /* Every row of a list that comes in pages: path "/api/v1/images", member "images". NULL: said. */
 json_t *server_api_list(struct server_api *api, const char *path, const char *member, int *code);
