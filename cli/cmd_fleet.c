@@ -103,6 +103,10 @@ static void print_counts(const struct fleet_options *o, const struct fleet_count
     print_times("answers", &c->check);
     print_times("downloads", &c->update);
     print_field("memory", "%s at most", size_text((uint64_t)peak_memory()));
+    if (c->offers == 0 && c->checks > 0 && c->errors == 0) {
+        print_field("offers", "none: otter server assign --all IMAGE --from %s, then once more",
+                    safe(o->version));
+    }
     print_field("errors", "%s, %s downloads taken up again", number_text(c->errors),
                 number_text(c->pauses));
     for (uint32_t i = 0; i < c->cause_count; i++) {
@@ -193,9 +197,8 @@ const struct command command_fleet = {
     .brief = "put a crowd of virtual devices on an update server",
     .about =
         "Each device asks, downloads, verifies, restarts and reports as a real one does, over\n"
-        "connections of its own; nothing of the image is kept. At the end: how many there\n"
-        "were, how long it took them, what went wrong. Exit code 1: there were errors, or\n"
-        "with --once not every device took an update.\n" SERVER_HELP,
+        "connections of its own; nothing of the image is kept. Exit code 1: there were errors,\n"
+        "or with --once not every device took an update.\n" SERVER_HELP,
     .schema = "otter.fleet/1",
     .options = options,
     .args_min = 0,

@@ -91,7 +91,7 @@ static const struct option_spec assign_options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* The version a device runs, as the server heard of it last. The text is in api->answer. */
+/* The version a device runs, as the server heard of it last; NULL: never. In api->answer. */
 static int running_version(struct server_api *api, const char *device, const char **version)
 {
     api->unsaid = 404;
@@ -102,13 +102,20 @@ static int running_version(struct server_api *api, const char *device, const cha
     if (code != EXIT_OK && api->status != 404) {
         return code;
     }
-    *version = json_string_value(json_object_get(api->answer, "version"));
-    if (code != EXIT_OK || *version == NULL || **version == '\0') {
-        return fail(api->call, EXIT_FAILED,
-                    "the server has not heard of %s yet: say with --from what it runs",
-                    safe(device));
-    }
+    *version = code == EXIT_OK ? json_string_value(json_object_get(api->answer, "version")) : NULL;
+    *version = *version != NULL && **version != '\0' ? *version : NULL;
     return EXIT_OK;
+}
+
+/* An offer that does not fit what the device runs looks like one that does not work. */
+static void say_what_runs(const char *device, const char *runs, const char *from)
+{
+    if (*runs == '\0') {
+        printf("%s has not asked yet: \"otter server devices\" lists those that have.\n",
+               safe(device));
+    } else if (strcmp(runs, from) != 0) {
+        printf("%s runs %s now, and so is not offered it.\n", safe(device), runs);
+    }
 }
 
 static int assign_all(struct server_api *api, const char *image)
@@ -135,18 +142,25 @@ static int assign_all(struct server_api *api, const char *image)
 static int assign_one(struct server_api *api, const char *device, const char *image)
 {
     struct call *call = api->call;
-    const char *from = call->option[FROM];
-    int code = from == NULL ? running_version(api, device, &from) : EXIT_OK;
+    const char *from = call->option[FROM], *runs;
+    int code = running_version(api, device, &runs);
 
     if (code != EXIT_OK) {
         return code;
     }
+    if (from == NULL && runs == NULL) {
+        return fail(call, EXIT_FAILED,
+                    "the server has not heard of %s yet: say with --from what it runs",
+                    safe(device));
+    }
+    from = from != NULL ? from : runs;
+    runs = runs != NULL ? safe(runs) : ""; /* the answer it is part of goes with the next request */
     struct server_request request = {
         .method = "PUT",
         .path = server_api_path(api, "/api/v1/devices/%/assignment", device),
         .send = json_pack("{s:s, s:s}", "from", from, "image", image),
     };
-    from = safe(from); /* the answer it may be part of goes with the next request */
+    from = safe(from);
     code = server_api_ask(api, request);
     if (code == EXIT_OK && call->json != NULL) {
         json_object_set_new(call->json, "device", json_text(device));
@@ -154,6 +168,7 @@ static int assign_one(struct server_api *api, const char *device, const char *im
         json_object_set_new(call->json, "image", json_text(image));
     } else if (code == EXIT_OK) {
         printf("%s is offered to %s while it runs %s.\n", safe(image), safe(device), from);
+        say_what_runs(device, runs, from);
     }
     return code;
 }

@@ -87,8 +87,13 @@ static void show(struct watch *w, json_t *row)
     }
     const char *version = json_string_value(json_object_get(row, "version"));
     const char *result = json_string_value(json_object_get(last, "result"));
-    w->over = w->over || (until != NULL && version != NULL && result != NULL &&
-                          strcmp(version, until) == 0 && strcmp(result, "updated") == 0);
+    bool reached = until != NULL && version != NULL && result != NULL &&
+                   strcmp(version, until) == 0 && strcmp(result, "updated") == 0;
+
+    if (reached && w->first && call->json == NULL) {
+        printf("%s: runs %s already\n", safe(id), safe(version));
+    }
+    w->over = w->over || reached;
     json_object_set(w->known, id, row);
 }
 

@@ -104,7 +104,8 @@ def test_assignments(ask, image):
     said = ask("assign", "kitchen", "app", check=tool.FAILED).stderr
     assert "say with --from" in said and said.count("\n") == 1
     assert "no image" in ask("assign", "kitchen", "x", "--from", "1", check=tool.REFUSED).stderr
-    ask("assign", "kitchen", "app", "--from", "1.0.0")
+    said = ask("assign", "kitchen", "app", "--from", "1.0.0").stdout
+    assert "kitchen has not asked yet" in said
     ask("assign", "attic", "app", "--from", "1.0.0")
     ask("assign", "--all", "app", "--from", "0.9.0")
     found = {row["id"]: row["assignment"] for row in rows(ask, "devices", "devices")}
@@ -225,6 +226,9 @@ def test_story(ask, server, folder, image):
         log.wait("1.1.0 confirmed")
         assert watch.wait(lab.PATIENCE) == 0
         seen.wait("kitchen: updated, runs 1.1.0")
+        assert "kitchen: runs 1.1.0 already" in ask("watch", "--until", "1.1.0").stdout
+        assert "kitchen runs 1.1.0 now, and so is not offered it" in \
+            ask("assign", "kitchen", "app-1.1.0", "--from", "1.0.0").stdout
         row = rows(ask, "devices", "devices")[0]
         assert row["version"] == "1.1.0" and row["last_result"]["result"] == "updated"
         shown = ask("devices").stdout
