@@ -33,7 +33,9 @@ static void draw(struct device_list *list)
     if (list->drawn > 0) {
         printf("\033[%zuA\033[J", list->drawn);
     }
+    printf("\033[?7l"); /* a row is a line: the end of a long one is cut off */
     device_list_print(list, false);
+    printf("\033[?7h");
     fflush(stdout);
     list->drawn = list->count + 1;
 }
@@ -197,13 +199,19 @@ void device_list_print(const struct device_list *list, bool numbered)
 {
     static const char *const heads[COLUMNS] = {"Target",  "Name",    "Signal", "Chip",
                                                "Project", "Version", "State",  "Protocols"};
-    struct table t = {.columns = numbered ? 1 : 0, .align = numbered ? "rllllllll" : "llllllll"};
+    char align[COLUMNS + 1];
+    struct table t = {.align = align};
     bool used[COLUMNS];
     char signal[16];
 
+    if (numbered) {
+        align[t.columns++] = 'r';
+    }
     for (enum column c = TARGET; c < COLUMNS; c++) {
         used[c] = is_used(list, c);
-        t.columns += used[c];
+        if (used[c]) {
+            align[t.columns++] = c == CHIP || c == PROJECT || c == PROTOCOLS ? 'L' : 'l';
+        }
     }
     if (numbered) {
         table_cell(&t, STYLE_FAINT, "#");

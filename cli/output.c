@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SAFE_MAX 4096 /* bytes of one shown text */
@@ -165,6 +166,15 @@ const char *digest_text(const uint8_t digest[32])
     return out;
 }
 
+int terminal_columns(FILE *f)
+{
+    struct winsize size;
+    if (!isatty(fileno(f))) {
+        return 0;
+    }
+    return ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 /* Columns a text takes: characters, not bytes. */
 static int text_width(const char *text)
 {
@@ -202,20 +212,45 @@ static bool row_ends(const struct table *t, size_t i)
     return true;
 }
 
-void table_print(struct table *t)
+static void empty_column(struct table *t, int column)
 {
-    int width[16] = {0};
+    for (size_t i = (size_t)column; i < t->count; i += (size_t)t->columns) {
+        *t->cells[i] = '\0';
+    }
+}
+
+/* The width of each column; 0: nothing is in it, or it is left out. */
+static void table_widths(struct table *t, int width[16])
+{
+    int room = terminal_columns(stdout);
+    int all = 0;
     for (size_t i = 0; i < t->count; i++) {
         int w = text_width(t->cells[i]);
         int *column = &width[i % (size_t)t->columns];
         *column = w > *column ? w : *column;
     }
+    for (int i = 0; i < t->columns; i++) {
+        all += 2 + width[i];
+    }
+    for (int i = t->columns - 1; room > 0 && all > room && i > 0; i--) {
+        if (t->align[i] == 'L') {
+            all -= 2 + width[i];
+            width[i] = 0;
+            empty_column(t, i);
+        }
+    }
+}
+
+void table_print(struct table *t)
+{
+    int width[16] = {0};
+    table_widths(t, width);
     for (size_t i = 0; i < t->count; i++) {
         int column = (int)(i % (size_t)t->columns);
         int pad = width[column] - text_width(t->cells[i]);
         bool right = t->align[column] == 'r';
         bool end = row_ends(t, i);
-        if (!end || *t->cells[i]) {
+        if (width[column] > 0 && (!end || *t->cells[i])) {
             printf("%*s", 2 + (right ? pad : 0), "");
             print_styled(stdout, i < (size_t)t->columns ? STYLE_FAINT : t->styles[i], "%s",
                          t->cells[i]);

@@ -46,10 +46,14 @@ const char *number_text(uint64_t number);
 /* 64 hex digits. Valid until eight more are made. */
 const char *digest_text(const uint8_t digest[32]);
 
-/* A table: cells are added row by row, then printed with columns as wide as they need to be. */
+/* Columns of the terminal that the stream is; 0: it is none. */
+int terminal_columns(FILE *f);
+
+/* A table: cells are added row by row, then printed with columns as wide as they need to be. On a
+ * terminal too narrow for it, columns that may be left out are, the last first. */
 struct table {
     int columns;
-    const char *align; /* a letter a column: l or r */
+    const char *align; /* a letter a column: l or r; L: may be left out */
     char **cells;
     enum style *styles;
     size_t count;
