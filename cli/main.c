@@ -251,6 +251,14 @@ static const struct command *command_of(int count, char **words, int *used)
     return NULL;
 }
 
+#define COMPLETION_HELP                                                                            \
+    "Usage: otter completion bash|zsh|fish\n\n"                                                    \
+    "Prints a completion script. For the shell that runs:\n"                                       \
+    "  bash  source <(otter completion bash)\n"                                                    \
+    "  zsh   source <(otter completion zsh), after compinit\n"                                     \
+    "  fish  otter completion fish | source\n\n"                                                   \
+    "The Debian package brings it along."
+
 static int help(int count, char **words)
 {
     int used;
@@ -260,8 +268,10 @@ static int help(int count, char **words)
         words++;
     }
     const struct command *command = command_of(count, words, &used);
-    if (count == 0) {
+    if (count == 0 || strcmp(words[0], "help") == 0) {
         help_overview(stdout);
+    } else if (strcmp(words[0], "completion") == 0) {
+        puts(COMPLETION_HELP);
     } else if (command) {
         help_command(stdout, command, all);
     } else if (group_exists(words[0]) && count == 1) {
@@ -275,6 +285,10 @@ static int help(int count, char **words)
 
 static int print_completion(int count, char **words)
 {
+    if (count > 0 && (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0)) {
+        puts(COMPLETION_HELP);
+        return EXIT_OK;
+    }
     if (count != 1 || !completion(words[0])) {
         return fail(NULL, EXIT_USAGE,
                     "completion is there for bash, zsh and fish: otter completion bash");

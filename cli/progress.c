@@ -4,7 +4,6 @@
 #include <langinfo.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,12 +18,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int terminal_width(void)
-{
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
 static void draw_bar(int width, double part)
@@ -64,9 +57,11 @@ static void draw(struct progress *p, double time, bool end)
         time_text(left, (double)(p->total - p->done) / speed);
     }
     char tail[96];
-    snprintf(tail, sizeof tail, " %3d%%  %9s/s  %s%s", (int)(part * 100),
+    char much[32]; /* of a total that nobody knows there is no part */
+    snprintf(much, sizeof much, "%d%%", (int)(part * 100));
+    snprintf(tail, sizeof tail, " %4s  %9s/s  %s%s", p->total ? much : size_text(p->done),
              size_text((uint64_t)speed), left, *left && !end ? " left" : "");
-    int bar = terminal_width() - 12 - 36;
+    int bar = terminal_columns(stderr) - 12 - 36;
     fprintf(stderr, "\r%-12s", p->label);
     if (p->total && bar >= 8) {
         draw_bar(bar > 40 ? 40 : bar, part);
