@@ -92,6 +92,11 @@ static int run_scan(struct call *call)
         device_list_print(&list, false);
     } else if (code == EXIT_OK) {
         puts("No device found.");
+        if (scheme == NULL) {
+            puts("\"otter doctor\" says what is missing here; otter scan att:FOLDER looks for "
+                 "virtual "
+                 "devices.");
+        }
         if (scheme != NULL && strcmp(scheme->name, "ble") == 0 && !options.probe) {
             puts("--probe also looks at devices that do not say that they can be updated.");
         }

@@ -97,7 +97,7 @@ static otter_err att_scan(const struct otter_target_options *options,
     struct dirent **entries;
 
     if (!scan_folder(options, folder, sizeof(folder), message, size)) {
-        return OTTER_ERR_ARG;
+        return OTTER_ERR_UNSUPPORTED; /* this session has no such folder */
     }
     int count = scandir(folder, &entries, is_visible, alphasort);
     if (count < 0) {

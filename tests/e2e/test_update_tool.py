@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 
@@ -63,6 +64,9 @@ def test_scan_looks_in_the_runtime_folder(device, folder):
     assert "No device found." in otter("scan", check=0, env=env).stdout
     device(name="otter/hall")
     assert "otter/hall" in otter("scan", check=0, env=env).stdout
+    del env["XDG_RUNTIME_DIR"]  # nothing to look through is no failure, unless it was asked for
+    assert "otter doctor" in otter("scan", check=0, env=env).stdout
+    assert "name the folder" in otter("scan", "att", check=1, env=env).stderr
     otter("scan", "att:/nowhere", check=1)
     otter("scan", "zigbee", check=2)
 
@@ -84,6 +88,15 @@ def talk(command, answers, env):
                 os.write(main, answers.pop(0)[1].encode() + b"\n")
         os.close(main)
         return process.wait(PATIENCE), screen
+
+
+def test_a_narrow_terminal_has_a_row_a_line(device, folder):
+    device(name="hall")
+    assert "Protocols" in otter("scan", f"att:{folder}", check=0).stdout
+    code, screen = talk([OTTER, "scan", f"att:{folder}"], [], {**os.environ, "TERM": "xterm"})
+    last = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", screen.rsplit("\033[J", 1)[1]).splitlines()
+    assert code == 0 and "Protocols" not in last[0] and len(last) == 2 and "1.0.0" in last[1]
+    assert len(last[1]) <= 80, last
 
 
 def test_on_a_terminal_it_asks(device, folder, image):
