@@ -78,6 +78,11 @@ otter_err otter_firmware_open(struct otter_firmware *firmware, const char *where
     if (otter_firmware_is_url(where)) {
         return otter_firmware_open_url(firmware, where, options);
     }
+    if (strstr(where, "://") != NULL) {
+        return fail(firmware, OTTER_ERR_ARG, where,
+                    "is no address that is understood: http:// and "
+                    "https:// are");
+    }
     if (strcmp(where, "-") != 0) {
         return open_file(firmware, where);
     }

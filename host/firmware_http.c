@@ -343,7 +343,17 @@ static bool passing(CURLcode code)
 static void told(struct http *h, CURLcode code)
 {
     const char *why = h->why[0] != '\0' ? h->why : curl_easy_strerror(code);
+    const char *cacert = h->options.cacert, *hint = "";
 
+    if (code == CURLE_SSL_CACERT_BADFILE && cacert != NULL) {
+        fatal(h, "there is no certificate in %.80s, or no such file", cacert);
+        return;
+    }
+    if (code == CURLE_SSL_CONNECT_ERROR) {
+        hint = ": no TLS connection; is it an https server?";
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION && cacert == NULL) {
+        hint = ": --cacert names the CA that signed it";
+    }
     if (code == CURLE_TOO_MANY_REDIRECTS) {
         why = "more than 5 redirects";
     } else if (code == CURLE_UNSUPPORTED_PROTOCOL) {
@@ -354,8 +364,7 @@ static void told(struct http *h, CURLcode code)
     } else if (code == CURLE_WRITE_ERROR) {
         why = h->head.phrase;
     }
-    fatal(h, "%s%s", why,
-          code == CURLE_SSL_CONNECT_ERROR ? ": no TLS connection; is it an https server?" : "");
+    fatal(h, "%s%s", why, hint);
 }
 
 static bool missing(const struct http *h)

@@ -365,7 +365,11 @@ def make_certificate(folder):
 def test_https(device, serve, new, certificate):
     server = serve(tls=certificate)
     result = update(device.target, server.url)
-    assert result["exit_code"] == 1 and "certificate" in result["message"]
+    assert result["exit_code"] == 1 and "--cacert names the CA" in result["message"]
+    result = update("--cacert", "/nowhere.crt", device.target, server.url)
+    assert result["exit_code"] == 1 and "no certificate in /nowhere.crt" in result["message"]
+    result = update(device.target, "ftp://localhost/app.bin")
+    assert result["exit_code"] == 1 and "https:// are" in result["message"]
     assert not server.seen
     result = update("--cacert", certificate + ".crt", device.target,
                     server.url.replace("127.0.0.1", "localhost"))
