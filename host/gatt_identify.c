@@ -103,3 +103,18 @@ otter_err otter_gatt_identify(struct otter_gatt_link link, struct otter_target_d
     }
     return err;
 }
+
+otter_err otter_gatt_identify_at(struct otter_gatt_link link, const char *address,
+                                 uint32_t timeout_ms, struct otter_target_device *device,
+                                 char *message, size_t size)
+{
+    otter_err err = link.ops->open(link.link, address, OTTER_GATT_MTU_MAX, timeout_ms);
+    if (err == OTTER_OK) {
+        err = otter_gatt_identify(link, device);
+        snprintf(message, size, "%s: %s", address, otter_err_text(err));
+    } else {
+        snprintf(message, size, "%s", link.message);
+    }
+    link.ops->close(link.link);
+    return err;
+}

@@ -51,4 +51,11 @@ void otter_gatt_update_run(struct otter_gatt_update *update, struct otter_gatt_l
 OTTER_CHECKED otter_err otter_gatt_identify(struct otter_gatt_link link,
                                             struct otter_target_device *device);
 
+/* The same of a link that is opened for it, within timeout_ms, and closed again. message: what went
+ * wrong. */
+OTTER_CHECKED otter_err otter_gatt_identify_at(struct otter_gatt_link link, const char *address,
+                                               uint32_t timeout_ms,
+                                               struct otter_target_device *device, char *message,
+                                               size_t size);
+
 #endif

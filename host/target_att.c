@@ -47,14 +47,7 @@ static otter_err identify_within(const char *address, uint32_t timeout_ms,
         return OTTER_ERR_ARG;
     }
     struct otter_gatt_link link = otter_att_link_init(att, &none, cancel);
-    otter_err err = link.ops->open(link.link, address, OTTER_GATT_MTU_MAX, timeout_ms);
-    if (err == OTTER_OK) {
-        err = otter_gatt_identify(link, device);
-        snprintf(message, size, "%s: %s", address, otter_err_text(err));
-    } else {
-        snprintf(message, size, "%s", link.message);
-    }
-    link.ops->close(link.link);
+    otter_err err = otter_gatt_identify_at(link, address, timeout_ms, device, message, size);
     free(att);
     return err;
 }

@@ -46,14 +46,7 @@ static otter_err ble_identify(const char *address, const struct otter_target_opt
         return OTTER_ERR_ARG;
     }
     struct otter_gatt_link link = otter_ble_link_init(ble, &none, options, NULL);
-    otter_err err = link.ops->open(link.link, address, OTTER_GATT_MTU_MAX, OPEN_MS);
-    if (err == OTTER_OK) {
-        err = otter_gatt_identify(link, device);
-        snprintf(message, size, "%s: %s", address, otter_err_text(err));
-    } else {
-        snprintf(message, size, "%s", link.message);
-    }
-    link.ops->close(link.link);
+    otter_err err = otter_gatt_identify_at(link, address, OPEN_MS, device, message, size);
     free(ble);
     return err;
 }
