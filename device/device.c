@@ -7,14 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "device/gatt.h"
 #include "device/transport.h"
 #include "host/clock.h"
 #include "otter/gatt.h"
 
-#define SCRATCH 4096u           /* bytes */
-#define TOLD_STEP (64u * 1024u) /* bytes between two lines of progress, without a length */
-#define TELL_MS 10000u          /* --once waits so long for an update server to be told */
+#define SCRATCH 4096u  /* bytes */
+#define TELL_MS 10000u /* --once waits so long for an update server to be told */
 
 enum { EXIT_FAILED = 1, EXIT_FLASH_INVALID = 3, EXIT_ROLLED_BACK = 6 };
 
@@ -62,8 +60,7 @@ const char *device_chip_name(uint16_t chip_id, char buf[16])
     return buf;
 }
 
-/* Text from an image, for the terminal. */
-static const char *plain(char *text)
+const char *device_plain(char *text)
 {
     for (char *c = text; *c != '\0'; c++) {
         if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7F) {
@@ -77,118 +74,6 @@ static void leave(struct device *device, int code)
 {
     device->done = true;
     device->exit_code = code;
-}
-
-/* ---- the update session -----------------------------------------------------------------------
- */
-
-static void tell_progress(struct device *device, const struct otter_update_event *event)
-{
-    if (event->total == OTTER_LENGTH_UNKNOWN || event->total == 0) {
-        uint32_t step = event->done / TOLD_STEP;
-
-        if (step > device->told) {
-            device_log(device, "update: %u KiB", step * TOLD_STEP / 1024);
-        }
-        device->told = step;
-        return;
-    }
-    uint32_t quarter = (uint32_t)((uint64_t)event->done * 4u / event->total);
-    if (quarter > device->told && quarter < 4) {
-        device_log(device, "update: %u %%", quarter * 25u);
-    }
-    device->told = quarter;
-}
-
-static bool takes_both(const struct device_options *options)
-{
-    return options->key != NULL && !options->require_encryption;
-}
-
-static void on_update(void *ctx, const struct otter_update_event *event)
-{
-    struct device *device = ctx;
-    struct otter_image_facts facts;
-    char chip[16];
-
-    switch (event->kind) {
-    case OTTER_EVENT_BEGIN:
-        device->told = 0;
-        device->identity.state = OTTER_IDENTITY_CONFIRMED; /* an earlier rollback is history */
-        if (event->total == OTTER_LENGTH_UNKNOWN) {
-            device_log(device, "update: begins, length not announced");
-        } else {
-            device_log(device, "update: begins, %u bytes", event->total);
-        }
-        break;
-    case OTTER_EVENT_IMAGE:
-        facts = *event->facts;
-        device_log(device, "update: image is %s %s for %s", plain(facts.project),
-                   plain(facts.version), device_chip_name(facts.chip_id, chip));
-        break;
-    case OTTER_EVENT_PROGRESS:
-        tell_progress(device, event);
-        break;
-    case OTTER_EVENT_CHECKING:
-        break;
-    case OTTER_EVENT_SELECTED:
-        device->asked_by = NULL;
-        device_log(device, "update: whole and verified, boots next");
-        break;
-    case OTTER_EVENT_ABORTED:
-        if (event->err == OTTER_OK && event->done == 0 && takes_both(device->options)) {
-            break; /* it begins anew: the image is an encrypted one */
-        }
-        device->asked_by = NULL;
-        device_log(device, "update: ended, %s; nothing changes",
-                   event->err == OTTER_OK ? "given up by the sender" : otter_err_text(event->err));
-        break;
-    }
-}
-
-/* The host only asks: the device must be one that lets itself be asked. */
-static bool take_older(void *ctx)
-{
-    const struct device *device = ctx;
-    bool asked = device->options->older_if_asked && device->asked_by != NULL &&
-                 device_gatt_asked(device->asked_by, device->update.owner);
-
-    if (asked) {
-        device_log(device, "update: of an older version, as asked");
-    }
-    return asked;
-}
-
-static bool open_session(struct device *device)
-{
-    const struct device_options *options = device->options;
-
-    device->policy = (struct otter_policy){
-        .chip_id = device->chip_id,
-        .project = device->boot.facts.has_desc ? device->boot.facts.project : NULL,
-        .running_version = device->boot.facts.version,
-        .version_rule = options->not_older || options->older_if_asked ? OTTER_VERSION_NOT_OLDER
-                                                                      : OTTER_VERSION_ANY,
-        .take_older = take_older,
-        .check_ctx = device,
-        .secure_version = device->boot.facts.secure_version,
-        .chip_rev_full = device->boot.facts.min_rev_full,
-    };
-    struct otter_update_config config = {
-        .slots = device_secure_slots(device, otter_flash_slots_table(&device->slots)),
-        .hash = otter_sha256_hash(&device->sha[2]),
-        .policy = &device->policy,
-        .buf = device->update_buf,
-        .buf_size = sizeof(device->update_buf),
-        .on_event = on_update,
-        .event_ctx = device,
-    };
-    otter_err err = otter_update_init(&device->update, &config);
-    if (err != OTTER_OK) {
-        device_error(device, "the update session cannot be set up: %s", otter_err_text(err));
-        leave(device, EXIT_FAILED);
-    }
-    return err == OTTER_OK;
 }
 
 /* ---- power on -----------------------------------------------------------------------------------
@@ -290,8 +175,8 @@ static void tell_boot(struct device *device, bool pending)
         device_log(device, "boot: the new image had not confirmed itself: rolled back");
     }
     device_log(device, "boot: %s, %s %s on %s%s", otter_slot_name(device->boot.booted),
-               plain(facts.project), plain(facts.version), device_chip_name(device->chip_id, chip),
-               pending ? ", first boot" : "");
+               device_plain(facts.project), device_plain(facts.version),
+               device_chip_name(device->chip_id, chip), pending ? ", first boot" : "");
 }
 
 static void offer(struct device *device)
@@ -363,7 +248,8 @@ static void power_on(struct device *device)
         .buf_size = SCRATCH,
     };
     otter_flash_slots_init(&device->slots);
-    if (!open_session(device)) {
+    if (!device_open_session(device)) {
+        leave(device, EXIT_FAILED);
         return;
     }
     otter_err err = otter_boot_state(otter_flash_slots_table(&device->slots), &state);
@@ -406,7 +292,7 @@ static void verdict(struct device *device, bool pass)
         return;
     }
     device->identity.state = OTTER_IDENTITY_CONFIRMED;
-    device_log(device, "self-test: passed, %s confirmed", plain(device->boot.facts.version));
+    device_log(device, "self-test: passed, %s confirmed", device_plain(device->boot.facts.version));
     if (device->options->once && device->updated) {
         leave_once(device, 0);
     } else if (!device->offered) {

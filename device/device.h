@@ -137,6 +137,12 @@ __attribute__((format(printf, 2, 3))) void device_error(const struct device *dev
 /* "ESP32-C3", or "chip 77" in buf. */
 const char *device_chip_name(uint16_t chip_id, char buf[16]);
 
+/* Text from an image, made fit for the terminal where it stands. */
+const char *device_plain(char *text);
+
+/* device/session.c: sets up the update session of what was booted. False: the log says why. */
+bool device_open_session(struct device *device);
+
 /* device/create.c: a 4 MB flash with two slots and an image in the first. */
 bool device_create_flash(const struct device_options *options, const char **why);
 

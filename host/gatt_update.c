@@ -367,8 +367,8 @@ static void explain_refusal(struct otter_gatt_update *u)
     } else if (u->result->before.state == OTTER_TARGET_STATE_PENDING) {
         why = "it has not confirmed the image that runs now";
     } else if (status->done == 0) {
-        why = "another update may be running, or it does not take this image: its size, project or "
-              "version (the device's log says which)";
+        why = "another update may be running, or it does not take this image: its chip, size, "
+              "project or version (the device's log says which)";
     } else if (status->done == status->total) {
         why = "it has all of the image and does not accept it: damaged, or signed with a key that "
               "it does not trust (the device's log says which)";
