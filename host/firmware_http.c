@@ -16,21 +16,13 @@
 
 #include "host/clock.h"
 #include "host/firmware.h"
+#include "host/http_head.h"
 
 #define BUFFER_SIZE 131072u /* bytes; curl delivers up to CURL_MAX_WRITE_SIZE at a time */
 #define REDIRECTS_MAX 5L
 #define STALL_MS 15000u
 #define GIVE_UP_MS 90000u
 #define IN_VAIN_MAX 4u /* answers that brought nothing new: the server's length lies */
-#define LINE_MAX_ 256
-
-/* What an answer's head says. */
-struct head {
-    char etag[LINE_MAX_];
-    char modified[LINE_MAX_];
-    char range[LINE_MAX_]; /* Content-Range */
-    char phrase[64];       /* "404 Not Found" */
-};
 
 struct http {
     struct otter_firmware *firmware;
@@ -39,21 +31,21 @@ struct http {
     CURLM *multi;
     CURL *easy;
     struct curl_slist *headers; /* of the request */
-    struct head head;
-    struct head first;  /* of the answer that began the download */
-    bool began;         /* first is filled */
-    bool judged;        /* head was looked at: bytes that come now are the file's */
-    bool paused;        /* curl waits for room in the buffer */
-    bool ended;         /* the file is complete */
-    bool fatal;         /* trying again cannot help; firmware->error says why */
-    uint32_t received;  /* bytes of the file put into the buffer so far */
-    uint32_t skip;      /* bytes known already that this answer begins with */
-    uint32_t heard_at;  /* ms: last new byte, or start of waiting for one */
-    uint32_t answer_at; /* ms: last sign of life of this connection */
-    unsigned tries;     /* connections in a row without a new byte */
-    unsigned in_vain;   /* those of them that the server answered with the file */
-    uint32_t retry_ms;  /* the next one not sooner: Retry-After */
-    size_t start, len;  /* of what waits in buffer */
+    struct otter_http_head head;
+    struct otter_http_head first; /* of the answer that began the download */
+    bool began;                   /* first is filled */
+    bool judged;                  /* head was looked at: bytes that come now are the file's */
+    bool paused;                  /* curl waits for room in the buffer */
+    bool ended;                   /* the file is complete */
+    bool fatal;                   /* trying again cannot help; firmware->error says why */
+    uint32_t received;            /* bytes of the file put into the buffer so far */
+    uint32_t skip;                /* bytes known already that this answer begins with */
+    uint32_t heard_at;            /* ms: last new byte, or start of waiting for one */
+    uint32_t answer_at;           /* ms: last sign of life of this connection */
+    unsigned tries;               /* connections in a row without a new byte */
+    unsigned in_vain;             /* those of them that the server answered with the file */
+    uint32_t retry_ms;            /* the next one not sooner: Retry-After */
+    size_t start, len;            /* of what waits in buffer */
     char why[CURL_ERROR_SIZE];
     uint8_t buffer[BUFFER_SIZE];
 };
@@ -85,52 +77,13 @@ static void note(struct http *h, const char *line)
 /* --- the answer's head -------------------------------------------------------------------------
  */
 
-/* Copies the value of "Name: value\r\n" when the line has that name. */
-static void field(const char *line, size_t len, const char *name, char out[LINE_MAX_])
-{
-    size_t n = strlen(name);
-
-    if (len <= n || strncasecmp(line, name, n) != 0 || line[n] != ':') {
-        return;
-    }
-    line += n + 1;
-    len -= n + 1;
-    while (len > 0 && (*line == ' ' || *line == '\t')) {
-        line++;
-        len--;
-    }
-    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' ')) {
-        len--;
-    }
-    if (len < LINE_MAX_) {
-        memcpy(out, line, len);
-        out[len] = '\0';
-    }
-}
-
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct http *h = ctx;
     size_t len = size * count;
 
     h->answer_at = otter_clock_ms();
-    if (len > 5 && strncmp(line, "HTTP/", 5) == 0) {
-        const char *space = memchr(line, ' ', len);
-
-        h->head = (struct head){0};
-        if (space != NULL) {
-            size_t n = len - (size_t)(space + 1 - line);
-
-            n = n < sizeof(h->head.phrase) ? n : sizeof(h->head.phrase) - 1;
-            for (size_t i = 0; i < n && space[1 + i] >= ' ' && space[1 + i] < 0x7F; i++) {
-                h->head.phrase[i] = space[1 + i];
-            }
-        }
-        return len;
-    }
-    field(line, len, "ETag", h->head.etag);
-    field(line, len, "Last-Modified", h->head.modified);
-    field(line, len, "Content-Range", h->head.range);
+    otter_http_head_line(&h->head, line, len);
     return len;
 }
 
@@ -160,15 +113,9 @@ static void judge_first(struct http *h, long status)
     }
 }
 
-/* What a 206 leaves out is as it was. */
-static bool agree(const char *first, const char *now)
-{
-    return now[0] == '\0' || strcmp(first, now) == 0;
-}
-
 static bool same_file(const struct http *h, long long total)
 {
-    return agree(h->first.etag, h->head.etag) && agree(h->first.modified, h->head.modified) &&
+    return otter_http_head_agrees(&h->first, &h->head) &&
            (total < 0 || h->firmware->size == OTTER_LENGTH_UNKNOWN || total == h->firmware->size);
 }
 
@@ -281,7 +228,7 @@ static bool call(struct http *h)
         return false;
     }
     h->easy = easy;
-    h->head = (struct head){0};
+    h->head = (struct otter_http_head){0};
     h->judged = false;
     h->paused = false;
     h->why[0] = '\0';
@@ -305,7 +252,7 @@ static bool call(struct http *h)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* these and no others */
     }
     if (h->received > 0) {
-        char line[LINE_MAX_ + 16];
+        char line[OTTER_HTTP_LINE + 16];
 
         snprintf(line, sizeof(line), "Range: bytes=%u-", h->received);
         h->headers = curl_slist_append(h->headers, line);
