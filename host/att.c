@@ -9,34 +9,33 @@
 static const struct layout {
     uint8_t opcode;
     const char *fields;
-    const char *name;
 } layouts[] = {
-    {OTTER_ATT_ERROR_RSP, "QHX", "Error Response"},
-    {OTTER_ATT_MTU_REQ, "M", "Exchange MTU Request"},
-    {OTTER_ATT_MTU_RSP, "M", "Exchange MTU Response"},
-    {OTTER_ATT_FIND_INFO_REQ, "HE", "Find Information Request"},
-    {OTTER_ATT_FIND_INFO_RSP, "FV", "Find Information Response"},
-    {OTTER_ATT_FIND_BY_TYPE_VALUE_REQ, "HETV", "Find By Type Value Request"},
-    {OTTER_ATT_FIND_BY_TYPE_VALUE_RSP, "V", "Find By Type Value Response"},
-    {OTTER_ATT_READ_BY_TYPE_REQ, "HEU", "Read By Type Request"},
-    {OTTER_ATT_READ_BY_TYPE_RSP, "FV", "Read By Type Response"},
-    {OTTER_ATT_READ_REQ, "H", "Read Request"},
-    {OTTER_ATT_READ_RSP, "V", "Read Response"},
-    {OTTER_ATT_READ_BLOB_REQ, "HO", "Read Blob Request"},
-    {OTTER_ATT_READ_BLOB_RSP, "V", "Read Blob Response"},
-    {OTTER_ATT_READ_BY_GROUP_REQ, "HEU", "Read By Group Type Request"},
-    {OTTER_ATT_READ_BY_GROUP_RSP, "FV", "Read By Group Type Response"},
-    {OTTER_ATT_WRITE_REQ, "HV", "Write Request"},
-    {OTTER_ATT_WRITE_RSP, "", "Write Response"},
-    {OTTER_ATT_PREPARE_WRITE_REQ, "HOV", "Prepare Write Request"},
-    {OTTER_ATT_PREPARE_WRITE_RSP, "HOV", "Prepare Write Response"},
-    {OTTER_ATT_EXECUTE_WRITE_REQ, "F", "Execute Write Request"},
-    {OTTER_ATT_EXECUTE_WRITE_RSP, "", "Execute Write Response"},
-    {OTTER_ATT_NOTIFICATION, "HV", "Notification"},
-    {OTTER_ATT_INDICATION, "HV", "Indication"},
-    {OTTER_ATT_CONFIRMATION, "", "Confirmation"},
-    {OTTER_ATT_WRITE_CMD, "HV", "Write Command"},
-    {OTTER_ATT_SIGNED_WRITE_CMD, "HV", "Signed Write Command"},
+    {OTTER_ATT_ERROR_RSP, "QHX"},
+    {OTTER_ATT_MTU_REQ, "M"},
+    {OTTER_ATT_MTU_RSP, "M"},
+    {OTTER_ATT_FIND_INFO_REQ, "HE"},
+    {OTTER_ATT_FIND_INFO_RSP, "FV"},
+    {OTTER_ATT_FIND_BY_TYPE_VALUE_REQ, "HETV"},
+    {OTTER_ATT_FIND_BY_TYPE_VALUE_RSP, "V"},
+    {OTTER_ATT_READ_BY_TYPE_REQ, "HEU"},
+    {OTTER_ATT_READ_BY_TYPE_RSP, "FV"},
+    {OTTER_ATT_READ_REQ, "H"},
+    {OTTER_ATT_READ_RSP, "V"},
+    {OTTER_ATT_READ_BLOB_REQ, "HO"},
+    {OTTER_ATT_READ_BLOB_RSP, "V"},
+    {OTTER_ATT_READ_BY_GROUP_REQ, "HEU"},
+    {OTTER_ATT_READ_BY_GROUP_RSP, "FV"},
+    {OTTER_ATT_WRITE_REQ, "HV"},
+    {OTTER_ATT_WRITE_RSP, ""},
+    {OTTER_ATT_PREPARE_WRITE_REQ, "HOV"},
+    {OTTER_ATT_PREPARE_WRITE_RSP, "HOV"},
+    {OTTER_ATT_EXECUTE_WRITE_REQ, "F"},
+    {OTTER_ATT_EXECUTE_WRITE_RSP, ""},
+    {OTTER_ATT_NOTIFICATION, "HV"},
+    {OTTER_ATT_INDICATION, "HV"},
+    {OTTER_ATT_CONFIRMATION, ""},
+    {OTTER_ATT_WRITE_CMD, "HV"},
+    {OTTER_ATT_SIGNED_WRITE_CMD, "HV"},
 };
 
 static const struct layout *find_layout(uint8_t opcode)
@@ -155,13 +154,6 @@ size_t otter_att_encode(const struct otter_att_pdu *pdu, uint8_t *out, size_t ro
 struct otter_gatt_uuid otter_att_uuid16(uint16_t value)
 {
     return (struct otter_gatt_uuid){2, {(uint8_t)value, (uint8_t)(value >> 8)}};
-}
-
-const char *otter_att_opcode_name(uint8_t opcode)
-{
-    const struct layout *layout = find_layout(opcode);
-
-    return layout != NULL ? layout->name : "ATT opcode";
 }
 
 const char *otter_att_error_text(uint8_t error)

@@ -82,8 +82,7 @@ OTTER_CHECKED otter_err otter_att_decode(struct otter_att_pdu *pdu, const uint8_
 /* Bytes written to out, or 0 when they do not fit into room or the opcode is unknown. */
 size_t otter_att_encode(const struct otter_att_pdu *pdu, uint8_t *out, size_t room);
 
-/* The usual name of an opcode, "ATT opcode" for an unknown one. */
-const char *otter_att_opcode_name(uint8_t opcode);
+/* The usual name of an error. */
 const char *otter_att_error_text(uint8_t error);
 
 #endif

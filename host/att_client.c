@@ -454,18 +454,3 @@ otter_err otter_att_client_command(struct otter_att_client *client, uint16_t han
                      .opcode = OTTER_ATT_WRITE_CMD, .handle = handle, .value = data, .len = len});
     return OTTER_OK;
 }
-
-int otter_att_profile_find(const struct otter_att_profile *profile, uint16_t service_uuid,
-                           uint16_t uuid)
-{
-    struct otter_gatt_uuid service = otter_att_uuid16(service_uuid);
-    struct otter_gatt_uuid wanted = otter_att_uuid16(uuid);
-
-    for (int i = 0; i < profile->count; i++) {
-        if (otter_gatt_uuid_equal(&profile->found[i].service, &service) &&
-            otter_gatt_uuid_equal(&profile->found[i].uuid, &wanted)) {
-            return i;
-        }
-    }
-    return -1;
-}

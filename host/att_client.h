@@ -91,8 +91,4 @@ OTTER_CHECKED otter_err otter_att_client_write(struct otter_att_client *client, 
 OTTER_CHECKED otter_err otter_att_client_command(struct otter_att_client *client, uint16_t handle,
                                                  const uint8_t *data, size_t len);
 
-/* Index into found of a characteristic in a service, or -1. */
-int otter_att_profile_find(const struct otter_att_profile *profile, uint16_t service_uuid,
-                           uint16_t uuid);
-
 #endif
