@@ -64,11 +64,18 @@ static const char *why(const struct fuota *f, const struct otter_fuota_event *ev
                 event->err != OTTER_ERR_TIMEOUT;
 
     if (event->status != 0 && event->status != 200 && event->status != 206) {
-        snprintf(out, CURL_ERROR_SIZE, "the server answers %u", event->status);
+        bool login = event->status == 401 || event->status == 403;
+
+        snprintf(out, CURL_ERROR_SIZE, "the server answers %u%s", event->status,
+                 login ? ": --login names the credentials" : "");
     } else if (!ours && f->client.error[0] != '\0') {
         char text[OTTER_FUOTA_FILE_MAX + 1];
 
-        snprintf(out, CURL_ERROR_SIZE, "%s", plain(f->client.error, text));
+        /* Refused by us: the server's certificate is not one to trust. */
+        bool unknown = event->err == OTTER_ERR_REFUSED && f->device->options->cacert_count == 0;
+
+        snprintf(out, CURL_ERROR_SIZE, "%.190s%s", plain(f->client.error, text),
+                 unknown ? ": --cacert names the CA that signed it" : "");
     } else {
         snprintf(out, CURL_ERROR_SIZE, "%s", otter_err_text(event->err));
     }
@@ -296,7 +303,12 @@ static bool fuota_up(void *transport)
     }
     f->up = true;
     f->told = false;
+    /* With an hour between checks there are minutes without a word before the first. */
+    int32_t first = (int32_t)(f->client.machine.due_ms - otter_clock_ms());
     device_log(f->device, "ready: fuota:%s as %s", f->server, f->id);
+    if (f->client.machine.timed && first > 1000) {
+        device_log(f->device, "fuota: the first check in %d s", first / 1000);
+    }
     return true;
 }
 

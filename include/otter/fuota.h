@@ -155,7 +155,7 @@ struct otter_fuota_head {
     char etag[OTTER_FUOTA_ETAG_MAX + 1]; /* a strong one, or "" */
 };
 
-/* One client. Callers may read request, result and state. */
+/* One client. Callers may read request, result and state, and due_ms when timed. */
 struct otter_fuota {
     struct otter_fuota_config config;
     struct otter_fuota_request request;

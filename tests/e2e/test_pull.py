@@ -340,6 +340,7 @@ def test_h04_certificate(puller, update, kind):
     one = puller(server)
     line = over(one)
     assert "certificate" in line or "SSL" in line, line
+    assert "--cacert" not in line, "it was given"
     one.stop()
     assert server.requests == [], "credentials may have been sent"
     server.close()

@@ -241,6 +241,19 @@ def test_story(ask, server, folder, image):
     assert login not in log.text()
 
 
+def test_a_device_says_what_it_was_not_given(server, folder):
+    env = {name: value for name, value in os.environ.items() if name != "OTTER_LOGIN"}
+    roots = ["--cacert", os.path.join(server.etc, "ca.pem")]
+    for more, words in (([], "--cacert names the CA"), (roots, "--login names the credentials")):
+        command = [DEVICE, "--flash", folder + "/flash", "--create", "--name", "kitchen", "--fuota",
+                   f"https://localhost:{server.port}", "--poll", "100ms", *more]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as device:
+            log = Lines(device.stdout)
+            log.wait(words)
+            device.terminate()
+            log.thread.join(lab.PATIENCE)
+
+
 def test_an_image_that_was_rolled_back_is_not_pulled_again(ask, folder, image):
     ask("upload", image("1.1.0"), "--name", "bad")
     ask("upload", image("1.1.1"), "--name", "good")
