@@ -104,8 +104,7 @@ static void print_counts(const struct fleet_options *o, const struct fleet_count
     print_times("downloads", &c->update);
     print_field("memory", "%s at most", size_text((uint64_t)peak_memory()));
     if (c->offers == 0 && c->checks > 0 && c->errors == 0) {
-        print_field("offers", "none: otter server assign --all IMAGE --from %s, then once more",
-                    safe(o->version));
+        print_field("offers", "none; otter server assign --all IMAGE --from %s", safe(o->version));
     }
     print_field("errors", "%s, %s downloads taken up again", number_text(c->errors),
                 number_text(c->pauses));

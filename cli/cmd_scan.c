@@ -93,11 +93,9 @@ static int run_scan(struct call *call)
     } else if (code == EXIT_OK) {
         puts("No device found.");
         if (scheme == NULL) {
-            puts("\"otter doctor\" says what is missing here; otter scan att:FOLDER looks for "
-                 "virtual "
-                 "devices.");
-        }
-        if (scheme != NULL && strcmp(scheme->name, "ble") == 0 && !options.probe) {
+            puts("\"otter doctor\" says what is missing here.");
+            puts("Virtual devices elsewhere: otter scan att:FOLDER");
+        } else if (strcmp(scheme->name, "ble") == 0 && !options.probe) {
             puts("--probe also looks at devices that do not say that they can be updated.");
         }
     }

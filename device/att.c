@@ -168,7 +168,8 @@ static bool att_up(void *transport)
     att->listener = otter_att_socket_listen(att->path);
     if (att->listener < 0) {
         device_error(att->device, "att: %s: %s", att->path,
-                     errno == EADDRINUSE ? "something else is there" : strerror(errno));
+                     errno == EADDRINUSE ? "taken, by another device or a file; name another"
+                                         : strerror(errno));
         return false;
     }
     device_log(att->device, "ready: att:%s", att->path);

@@ -155,7 +155,7 @@ def test_device_flash_errors(folder, device):
     result = device_says("--flash", d.flash, "--att", f"{folder}/s")
     assert result.returncode == 1 and "in use" in result.stderr
     result = device_says("--flash", f"{folder}/new", "--create", "--att", d.socket)
-    assert result.returncode == 1 and "something else is there" in result.stderr
+    assert result.returncode == 1 and "taken, by another device" in result.stderr
     result = device_says("--flash", f"{folder}/new", "--create", "--att", f"{folder}/junk")
     assert result.returncode == 1 and os.path.getsize(f"{folder}/junk") == 4096 * 1024
 
