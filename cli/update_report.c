@@ -9,6 +9,8 @@
 #include "otter/sink.h"
 #include "output.h"
 
+#define TELL_MS 20u /* at least between two lines of progress in JSON */
+
 static const char *phase_name(enum otter_target_phase phase)
 {
     switch (phase) {
@@ -106,15 +108,19 @@ static void on_progress(void *ctx, uint32_t done, uint32_t total)
         progress_step(&report->progress, done);
         return;
     }
-    if (report->percent < 0) {
-        report->started = otter_clock_ms();
+    uint32_t now = otter_clock_ms();
+    bool first = report->percent < 0;
+    if (first) {
+        report->started = now;
     }
     int percent = known ? (int)((uint64_t)done * 100u / total) : (int)(done >> 16);
-    if (percent == report->percent) {
+    bool soon = !first && done != total && now - report->told < TELL_MS;
+    if (percent == report->percent || soon) {
         return;
     }
     report->percent = percent;
-    uint32_t spent = otter_clock_ms() - report->started;
+    report->told = now;
+    uint32_t spent = now - report->started;
     json_t *fields =
         json_pack("{s:I, s:o, s:o, s:o}", "done", (json_int_t)done, "total",
                   known ? json_integer(total) : json_null(), "percent",

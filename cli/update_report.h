@@ -20,6 +20,7 @@ struct update_report {
     bool moving;      /* the bar is drawn */
     int percent;      /* last told in JSON */
     uint32_t started; /* ms, when sending began */
+    uint32_t told;    /* ms, when progress was last told in JSON */
 };
 
 /* The observer that reports; cancel as in struct otter_target_observer. */

@@ -26,8 +26,7 @@ struct ble_char {
     const struct otter_gatt_char *chr;
     const char *service; /* its path */
     char path[64];
-    int notify_fd;  /* for what is sent, AcquireNotify's, or -1 */
-    bool notifying; /* without one: by signals */
+    int notify_fd; /* for what is sent, AcquireNotify's; -1: nobody is subscribed */
 };
 
 struct ble {
@@ -61,8 +60,6 @@ int ble_objects_add(struct ble *ble);
 int ble_on_read(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_write(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_acquire_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
-int ble_on_start_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
-int ble_on_stop_notify(sd_bus_message *m, void *chr, sd_bus_error *error);
 int ble_on_confirm(sd_bus_message *m, void *chr, sd_bus_error *error);
 
 /* ble_values.c: ends what AcquireNotify began. */

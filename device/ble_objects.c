@@ -99,8 +99,6 @@ static const sd_bus_vtable char_table[] = {
     SD_BUS_METHOD("WriteValue", "aya{sv}", "", ble_on_write, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("AcquireNotify", "a{sv}", "hq", ble_on_acquire_notify,
                   SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("StartNotify", "", "", ble_on_start_notify, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("StopNotify", "", "", ble_on_stop_notify, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Confirm", "", "", ble_on_confirm, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };

@@ -159,8 +159,8 @@ void ble_release(struct ble *ble)
     }
 }
 
-/* Notifications and indications through a descriptor, past the bus: half the work of a signal.
- * bluetoothd closes it when nobody is subscribed any more. */
+/* Notifications and indications go through a descriptor, past the bus. bluetoothd closes it when
+ * nobody is subscribed any more. */
 int ble_on_acquire_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
     struct ble_char *c = ctx;
@@ -172,7 +172,6 @@ int ble_on_acquire_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
         return r;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
-        /* bluetoothd then calls StartNotify */
         return sd_bus_error_set(error, "org.bluez.Error.NotSupported", "no descriptor to be had");
     }
     drop_fd(c);
@@ -180,20 +179,6 @@ int ble_on_acquire_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
     r = sd_bus_reply_method_return(m, "hq", ends[1], o.mtu);
     close(ends[1]); /* the answer has a copy */
     return r;
-}
-
-int ble_on_start_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
-{
-    (void)error;
-    ((struct ble_char *)ctx)->notifying = true;
-    return sd_bus_reply_method_return(m, "");
-}
-
-int ble_on_stop_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
-{
-    (void)error;
-    ((struct ble_char *)ctx)->notifying = false;
-    return sd_bus_reply_method_return(m, "");
 }
 
 /* An indication was confirmed; nobody waits for it. */
@@ -204,33 +189,8 @@ int ble_on_confirm(sd_bus_message *m, void *ctx, sd_bus_error *error)
     return sd_bus_reply_method_return(m, "");
 }
 
-static int emit_value(struct ble *ble, const char *path, const uint8_t *data, size_t len)
-{
-    sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_signal(ble->bus.bus, &m, path, OTTER_BLE_PROPERTIES,
-                                      "PropertiesChanged");
-
-    if (r >= 0 && (r = sd_bus_message_append(m, "s", OTTER_BLE_CHAR)) >= 0 &&
-        (r = sd_bus_message_open_container(m, 'a', "{sv}")) >= 0 &&
-        (r = sd_bus_message_open_container(m, 'e', "sv")) >= 0 &&
-        (r = sd_bus_message_append(m, "s", "Value")) >= 0 &&
-        (r = sd_bus_message_open_container(m, 'v', "ay")) >= 0 &&
-        (r = sd_bus_message_append_array(m, 'y', data, len)) >= 0 &&
-        (r = sd_bus_message_close_container(m)) >= 0 &&
-        (r = sd_bus_message_close_container(m)) >= 0 &&
-        (r = sd_bus_message_close_container(m)) >= 0 &&
-        (r = sd_bus_message_append(m, "as", 0)) >= 0) {
-        r = sd_bus_send(ble->bus.bus, m, NULL);
-    }
-    sd_bus_message_unref(m);
-    return r;
-}
-
 static otter_err send_value(struct ble *ble, struct ble_char *c, const uint8_t *data, size_t len)
 {
-    if (c->notify_fd < 0) {
-        return emit_value(ble, c->path, data, len) < 0 ? OTTER_ERR_LINK : OTTER_OK;
-    }
     if (send(c->notify_fd, data, len, MSG_NOSIGNAL) == (ssize_t)len) {
         return OTTER_OK;
     }
@@ -254,8 +214,7 @@ otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, 
         struct ble_char *c = &ble->chars[i];
 
         /* Services may send by the table of the protocol where an old device's is mounted. */
-        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) &&
-            (c->notifying || c->notify_fd >= 0)) {
+        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) && c->notify_fd >= 0) {
             return send_value(ble, c, data, len);
         }
     }

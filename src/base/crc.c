@@ -12,15 +12,30 @@
  *
  * and the remainder is what q (z^12 + z^5 + 1) has below z^16. To multiply by a power of z is to
  * shift, to add is to xor.
+ *
+ * A machine of 64 bits takes eight bytes at a time: (1 + s^8) is one factor more, s^16 is below.
  */
+static uint32_t read_be32(const uint8_t *data)
+{
+    return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
+}
+
 uint16_t otter_crc16(uint16_t crc, const uint8_t *data, size_t len)
 {
     uint32_t c = crc; /* in its lower half */
 
+#if UINTPTR_MAX > UINT32_MAX
+    for (; len >= 8; data += 8, len -= 8) {
+        uint64_t w = (uint64_t)(c << 16 ^ read_be32(data)) << 32 | read_be32(data + 4);
+        uint64_t q = w ^ w >> 4 ^ w >> 11 ^ w >> 16;
+        q ^= q >> 8 ^ q >> 22 ^ q >> 32;
+        q ^= q >> 16 ^ q >> 44;
+        q ^= q >> 32;
+        c = (uint32_t)(q ^ q << 5 ^ q << 12);
+    }
+#endif
     for (; len >= 4; data += 4, len -= 4) {
-        uint32_t bytes =
-            (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-        uint32_t w = c << 16 ^ bytes;
+        uint32_t w = c << 16 ^ read_be32(data);
         uint32_t q = w ^ w >> 4 ^ w >> 11 ^ w >> 20 ^ w >> 27;
         q ^= q >> 8 ^ q >> 22;
         c = q ^ q << 5 ^ q << 12;

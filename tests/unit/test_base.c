@@ -103,6 +103,27 @@ static void crc16_golden_vectors(void **state)
     assert_int_equal(otter_crc16(OTTER_CRC16_CCITT, stop, sizeof(stop)), 0xB5E8);
 }
 
+/* Against the definition, bit by bit: lengths that take steps of eight bytes, four and one. */
+static void crc16_of_every_length(void **state)
+{
+    uint8_t data[40];
+    uint32_t seed = 1;
+
+    for (size_t len = 0; len <= sizeof(data); len++) {
+        uint16_t crc = (uint16_t)(seed >> 8), want = crc;
+
+        for (size_t i = 0; i < len; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            data[i] = (uint8_t)(seed >> 24);
+            want ^= (uint16_t)(data[i] << 8);
+            for (int bit = 0; bit < 8; bit++) {
+                want = (uint16_t)(want << 1 ^ ((want & 0x8000) != 0 ? 0x1021 : 0));
+            }
+        }
+        assert_int_equal(otter_crc16(crc, data, len), want);
+    }
+}
+
 static void crc32_golden_vectors(void **state)
 {
     assert_int_equal(otter_crc32(0, (const uint8_t *)"123456789", 9), 0xCBF43926);
@@ -194,6 +215,7 @@ int main(void)
         cmocka_unit_test(writer_writes_what_the_reader_reads),
         cmocka_unit_test(writer_past_the_end_is_bad_for_good),
         cmocka_unit_test(crc16_golden_vectors),
+        cmocka_unit_test(crc16_of_every_length),
         cmocka_unit_test(crc32_golden_vectors),
         cmocka_unit_test(crc_continues_over_any_split),
         cmocka_unit_test(fsm_moves_by_its_table),
