@@ -83,11 +83,20 @@ def median_latency(server, client, count=150):
     return statistics.median(times)
 
 
-@pytest.mark.parametrize("stall", [stall_tcp, stall_handshake, stall_head, stall_body,
-                                   stall_reading])
-def test_S07_stalled_connections(stall, users):
-    with Server("--head-timeout", "8", "--rate-window", "5", "--min-rate", "4096",
-                *users, env=NO_ENVIRONMENT) as server:
+def latency_among_stalled(server, client, usual, idle):
+    """While nearly all of them hang there; None when they were gone before it was as usual."""
+    now = float("inf")
+    while now > 2 * usual:
+        if server.descriptors() < idle + 450:
+            return None
+        now = min(now, median_latency(server, client))
+    return now
+
+
+def stall_all(stall, users, patience):
+    """False: this machine is so busy that the first were sent away before the last had come."""
+    with Server("--head-timeout", str(8 * patience), "--rate-window", str(5 * patience),
+                "--min-rate", str(4096 // patience), *users, env=NO_ENVIRONMENT) as server:
         server.shared = server.context()
         assert server.ask("PUT", "/files/large.bin", image("1", 12 << 20))[0] == 200
         assert server.ask("PUT", "/devices/poller", '"poller","2","large.bin"')[0] == 200
@@ -99,18 +108,24 @@ def test_S07_stalled_connections(stall, users):
         try:
             # a fresh client gets in
             assert server.ask("GET", "/healthz", user=None)[0] == 200
-            # and the one that was there is served as before, while nearly all of them hang there
-            now = float("inf")
-            while now > 2 * usual and server.descriptors() >= idle + 450:
-                now = min(now, median_latency(server, client))
-            assert now <= 2 * usual, (usual, now)
-            end = time.monotonic() + 60
+            # and the one that was there is served as before
+            if latency_among_stalled(server, client, usual, idle) is None:
+                return False
+            end = time.monotonic() + 60 * patience
             while server.descriptors() > idle + 5 and time.monotonic() < end:
                 time.sleep(0.1)
             assert server.descriptors() <= idle + 5
         finally:
             for sock in stalled:
                 sock.close()
+    return True
+
+
+@pytest.mark.parametrize("stall", [stall_tcp, stall_handshake, stall_head, stall_body,
+                                   stall_reading])
+def test_S07_stalled_connections(stall, users):
+    assert any(stall_all(stall, users, patience) for patience in (1, 4, 16)), \
+        "others were served at more than twice the usual latency while 500 clients stalled"
 
 
 def test_S07_caps_on_connections():
