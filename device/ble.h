@@ -26,7 +26,9 @@ struct ble_char {
     const struct otter_gatt_char *chr;
     const char *service; /* its path */
     char path[64];
-    int notify_fd; /* for what is sent, AcquireNotify's; -1: nobody is subscribed */
+    bool subscribed;                /* somebody was, since the services were registered */
+    int notify_fd;                  /* for what is sent, AcquireNotify's, or -1 */
+    char notify_to[OTTER_BLE_PATH]; /* the central it was asked for */
 };
 
 struct ble {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --ble: values that centrals read and write, and those that are sent to them. */
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -159,23 +161,37 @@ void ble_release(struct ble *ble)
     }
 }
 
-/* Notifications and indications go through a descriptor, past the bus. bluetoothd closes it when
- * nobody is subscribed any more. */
+/* bluetoothd has not closed it. */
+static bool is_open(const struct ble_char *c)
+{
+    struct pollfd end = {.fd = c->notify_fd};
+
+    return c->notify_fd >= 0 && poll(&end, 1, 0) == 0;
+}
+
+/*
+ * What is sent goes through a descriptor, past the bus, or by a signal. bluetoothd up to 5.68 has
+ * one descriptor for all centrals, later ones one for each; it closes it with the connection, and
+ * does not ask again when a bonded central comes back. A signal reaches whoever is subscribed.
+ */
 int ble_on_acquire_notify(sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
     struct ble_char *c = ctx;
-    struct options o = {.mtu = OTTER_GATT_MTU_MIN};
+    struct options o = {.central = "", .mtu = OTTER_GATT_MTU_MIN};
     int ends[2];
 
     int r = read_options(m, &o);
     if (r < 0) {
         return r;
     }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
-        return sd_bus_error_set(error, "org.bluez.Error.NotSupported", "no descriptor to be had");
+    c->subscribed = true;
+    if (is_open(c) ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        return sd_bus_error_set(error, "org.bluez.Error.Failed", "by signals");
     }
     drop_fd(c);
     c->notify_fd = ends[0];
+    snprintf(c->notify_to, sizeof(c->notify_to), "%s", o.central);
     r = sd_bus_reply_method_return(m, "hq", ends[1], o.mtu);
     close(ends[1]); /* the answer has a copy */
     return r;
@@ -189,17 +205,42 @@ int ble_on_confirm(sd_bus_message *m, void *ctx, sd_bus_error *error)
     return sd_bus_reply_method_return(m, "");
 }
 
+static otter_err send_signal(struct ble *ble, const char *path, const uint8_t *data, size_t len)
+{
+    sd_bus_message *m = NULL;
+    int r = sd_bus_message_new_signal(ble->bus.bus, &m, path, OTTER_BLE_PROPERTIES,
+                                      "PropertiesChanged");
+
+    if (r >= 0 && (r = sd_bus_message_append(m, "s", OTTER_BLE_CHAR)) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'a', "{sv}")) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'e', "sv")) >= 0 &&
+        (r = sd_bus_message_append(m, "s", "Value")) >= 0 &&
+        (r = sd_bus_message_open_container(m, 'v', "ay")) >= 0 &&
+        (r = sd_bus_message_append_array(m, 'y', data, len)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_close_container(m)) >= 0 &&
+        (r = sd_bus_message_append(m, "as", 0)) >= 0) {
+        r = sd_bus_send(ble->bus.bus, m, NULL);
+    }
+    sd_bus_message_unref(m);
+    return r < 0 ? OTTER_ERR_LINK : OTTER_OK;
+}
+
+/* To the central that is served. */
 static otter_err send_value(struct ble *ble, struct ble_char *c, const uint8_t *data, size_t len)
 {
-    if (send(c->notify_fd, data, len, MSG_NOSIGNAL) == (ssize_t)len) {
-        return OTTER_OK;
+    if (c->notify_fd >= 0 && strcmp(c->notify_to, ble->owner) == 0) {
+        if (send(c->notify_fd, data, len, MSG_NOSIGNAL) == (ssize_t)len) {
+            return OTTER_OK;
+        }
+        if (errno == EAGAIN || errno == ENOBUFS) {
+            ble->full = true;
+            return OTTER_ERR_AGAIN;
+        }
+        drop_fd(c);
     }
-    if (errno == EAGAIN || errno == ENOBUFS) {
-        ble->full = true;
-        return OTTER_ERR_AGAIN;
-    }
-    drop_fd(c); /* nobody is subscribed any more */
-    return OTTER_OK;
+    return send_signal(ble, c->path, data, len);
 }
 
 otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, const uint8_t *data,
@@ -214,7 +255,7 @@ otter_err ble_send(void *ctx, uint16_t conn, const struct otter_gatt_char *chr, 
         struct ble_char *c = &ble->chars[i];
 
         /* Services may send by the table of the protocol where an old device's is mounted. */
-        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) && c->notify_fd >= 0) {
+        if (otter_gatt_uuid_equal(&c->chr->uuid, &chr->uuid) && c->subscribed) {
             return send_value(ble, c, data, len);
         }
     }

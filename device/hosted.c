@@ -138,6 +138,7 @@ static void hosted_destroy(void *transport)
     struct hosted *h = transport;
     const int fds[] = {h->line, h->terminal, h->listener};
 
+    remove_link(h); /* while its terminal's number is ours */
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
@@ -146,7 +147,6 @@ static void hosted_destroy(void *transport)
     if (h->made) {
         unlink(h->path);
     }
-    remove_link(h);
     free(h);
 }
 

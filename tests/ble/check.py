@@ -190,9 +190,8 @@ def test_the_device_loses_power(_stack):
 
 
 def second_central(protocol, path):
-    # A controller stops advertising once it is connected; a peripheral for several goes on.
     first = paused_at(lab.Update(path, "--protocol", protocol), 25)
-    lab.call("hcitool", "-i", lab.DEVICE, "cmd", "0x08", "0x000a", "01")
+    lab.advertise()
     code, last = lab.update(lab.image("9.9.9", "16K"), "--protocol", protocol, adapter=lab.OTHER)
     assert code == EXIT_REFUSED, (code, last)
     first.process.send_signal(signal.SIGCONT)
@@ -208,6 +207,21 @@ def test_B09_a_second_central_is_refused(stack):
             assert last["new_version"] == "1.6.0", last
             device.stop()
             same_image(device, "ota_1", path)
+
+
+def test_one_who_only_listens_subscribed_first(_stack):
+    """bluetoothd gave the descriptor for what is sent for that one: the answers come by signals."""
+    path = lab.image("1.6.1", "64K")
+    with lab.Device("popular", new=True) as device:
+        listener = lab.Stranger()
+        for uuid in (0x8020, 0x8022):
+            assert listener.subscribe(listener.handle(uuid)) == 0, uuid
+        lab.advertise()
+        code, last = lab.update(path, "--protocol", "espble", "--no-wait")
+        assert code == EXIT_OK and last["resent"] == 0, (code, last)
+        listener.close()
+        device.stop()
+        same_image(device, "ota_1", path)
 
 
 def test_pairing(_stack):

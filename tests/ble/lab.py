@@ -109,6 +109,11 @@ def disconnect(adapter=CENTRAL):
          f"/org/bluez/{adapter}/dev_{ADDRESS.replace(':', '_')}", "org.bluez.Device1.Disconnect")
 
 
+def advertise():
+    """A controller stops once it is connected; a peripheral for several goes on."""
+    call("hcitool", "-i", DEVICE, "cmd", "0x08", "0x000a", "01")
+
+
 class Device:
     """otter-device on DEVICE."""
 
@@ -241,6 +246,10 @@ class Stranger:
             return None
         answer = self.ask(pdu)
         return 0 if answer[0] == 0x13 else answer[4]
+
+    def subscribe(self, handle):
+        """To a characteristic's value: its CCCD comes right behind. The ATT error, or 0."""
+        return self.write(handle + 1, b"\x01\x00", True)
 
     def alive(self):
         """An answer behind whatever was sent before it."""

@@ -209,7 +209,16 @@ static void the_factory_image_is_selected_by_an_empty_otadata(void **unused)
 static void the_test_app_cannot_be_selected(void **unused)
 {
     idf.running = &test_app;
-    idf.boot = &ota[0];
+    idf.boot = &ota[1];
+    assert_int_equal(open_slot(), OTTER_OK);
+    assert_int_equal(slots.ops->erase(slots.ctx, 0), OTTER_OK);
+    assert_string_equal(idf.calls, "Be");
+}
+
+/* An application that has chosen the factory image for its next start keeps its choice. */
+static void what_else_is_selected_stays_so(void **unused)
+{
+    idf.boot = &factory;
     assert_int_equal(open_slot(), OTTER_OK);
     assert_int_equal(slots.ops->erase(slots.ctx, 0), OTTER_OK);
     assert_string_equal(idf.calls, "Be");
@@ -234,6 +243,7 @@ int main(void)
                                setup),
         cmocka_unit_test_setup(the_factory_image_is_selected_by_an_empty_otadata, setup),
         cmocka_unit_test_setup(the_test_app_cannot_be_selected, setup),
+        cmocka_unit_test_setup(what_else_is_selected_stays_so, setup),
         cmocka_unit_test_setup(there_is_no_slot_but_the_running_one, setup),
     };
 

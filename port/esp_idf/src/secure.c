@@ -152,6 +152,7 @@ static esp_err_t read_apart(struct reading *r)
     r->done = xSemaphoreCreateBinaryStatic(&memory);
     if (xTaskCreate(read_in_task, "otter_key", CONFIG_OTTER_TASK_STACK, r,
                     CONFIG_OTTER_TASK_PRIORITY, NULL) != pdPASS) {
+        ESP_LOGE(TAG, "no memory for the task that reads the private key");
         return ESP_ERR_NO_MEM;
     }
     xSemaphoreTake(r->done, portMAX_DELAY);

@@ -82,11 +82,11 @@ static otter_err slots_open(void *ctx, uint32_t length, struct otter_slot_info *
 
 /* The bootloader may have passed over a broken image that otadata still selects. What is written
  * there now must not boot before it is selected. */
-static otter_err select_running(void)
+static otter_err select_running(const struct otter_idf_slots *s)
 {
     const esp_partition_t *running = esp_ota_get_running_partition();
 
-    if (esp_ota_get_boot_partition() == running ||
+    if (esp_ota_get_boot_partition() != s->target ||
         running->subtype == ESP_PARTITION_SUBTYPE_APP_TEST) {
         return OTTER_OK; /* otadata cannot select the test app */
     }
@@ -101,7 +101,7 @@ static otter_err select_running(void)
  * otadata that selects this slot, and with it the record of an image there that was given up. */
 static otter_err begin(struct otter_idf_slots *s)
 {
-    otter_err err = select_running();
+    otter_err err = select_running(s);
 
     if (err != OTTER_OK) {
         return err;

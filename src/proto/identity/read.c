@@ -42,6 +42,42 @@ static bool read_state(struct otter_identity *identity, struct otter_reader *r)
     return false;
 }
 
+/* Of the word that comes next, without the space behind it; 0: it is the digest, or no word. */
+static size_t word_length(const struct otter_reader *r)
+{
+    size_t len = 0;
+    bool hex = true;
+
+    while (len < r->left && ((r->next[len] >= 'a' && r->next[len] <= 'z') || r->next[len] == '-')) {
+        hex = hex && digit_value(r->next[len]) >= 0;
+        len++;
+    }
+    bool digest = hex && len == 2 * OTTER_IDENTITY_IMAGE;
+    return len < r->left && r->next[len] == ' ' && !digest ? len : 0;
+}
+
+/* In any order; words of later versions say nothing here. */
+static void read_words(struct otter_identity *identity, struct otter_reader *r)
+{
+    for (size_t len; (len = word_length(r)) > 0;) {
+        if (skip_text(r, IDENTITY_SIGNED)) {
+            identity->wants_signature = true;
+        } else if (skip_text(r, IDENTITY_ENCRYPTED)) {
+            identity->wants_encryption = true;
+        } else if (skip_text(r, IDENTITY_DECRYPTS)) {
+            identity->decrypts = true;
+        } else if (skip_text(r, IDENTITY_ASK_OLDER)) {
+            identity->older = OTTER_IDENTITY_OLDER_ASK;
+        } else if (skip_text(r, IDENTITY_NO_OLDER)) {
+            identity->older = OTTER_IDENTITY_OLDER_REFUSED;
+        } else if (skip_text(r, IDENTITY_BUFFERED)) {
+            identity->buffered = true;
+        } else {
+            otter_read_skip(r, len + 1);
+        }
+    }
+}
+
 bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, size_t len)
 {
     struct otter_reader r = otter_reader_on(text, len);
@@ -50,15 +86,7 @@ bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, s
     if (!skip_text(&r, IDENTITY_PREFIX) || !read_state(identity, &r)) {
         return false;
     }
-    identity->wants_signature = skip_text(&r, IDENTITY_SIGNED);
-    identity->wants_encryption = skip_text(&r, IDENTITY_ENCRYPTED);
-    identity->decrypts = !identity->wants_encryption && skip_text(&r, IDENTITY_DECRYPTS);
-    if (skip_text(&r, IDENTITY_ASK_OLDER)) {
-        identity->older = OTTER_IDENTITY_OLDER_ASK;
-    } else if (skip_text(&r, IDENTITY_NO_OLDER)) {
-        identity->older = OTTER_IDENTITY_OLDER_REFUSED;
-    }
-    identity->buffered = skip_text(&r, IDENTITY_BUFFERED);
+    read_words(identity, &r);
     for (size_t i = 0; i < OTTER_IDENTITY_IMAGE; i++) {
         int high = digit_value(otter_read_u8(&r));
         int low = digit_value(otter_read_u8(&r));
