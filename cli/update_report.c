@@ -55,6 +55,9 @@ static void on_phase(void *ctx, enum otter_target_phase phase)
 {
     struct update_report *report = ctx;
 
+    if (phase == OTTER_TARGET_SENDING) {
+        report->started = otter_clock_ms();
+    }
     if (report->json) {
         print_event(report, "phase", json_pack("{s:s}", "phase", phase_name(phase)));
         return;
@@ -110,9 +113,6 @@ static void on_progress(void *ctx, uint32_t done, uint32_t total)
     }
     uint32_t now = otter_clock_ms();
     bool first = report->percent < 0;
-    if (first) {
-        report->started = now;
-    }
     int percent = known ? (int)((uint64_t)done * 100u / total) : (int)(done >> 16);
     bool soon = !first && done != total && now - report->told < TELL_MS;
     if (percent == report->percent || soon) {

@@ -168,7 +168,7 @@ struct otter_gatt_client {
 
 /* How an update stands. Read it after any call. */
 struct otter_gatt_status {
-    uint32_t done;    /* bytes the device has confirmed, or that were sent where it confirms none */
+    uint32_t done;    /* bytes the device has taken, as far as it has said */
     uint32_t total;   /* bytes */
     uint32_t resent;  /* sectors or whole tries sent again */
     uint16_t packet;  /* bytes a write carries */

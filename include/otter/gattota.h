@@ -73,6 +73,7 @@ struct otter_gattota_host_config {
 struct otter_gattota_host {
     struct otter_gatt_host gatt; /* tries: of the whole */
     uint32_t offset;             /* bytes of the firmware that are packed */
+    uint32_t asked;              /* bytes up to the last request: taken when it is answered */
     uint8_t since;               /* packets since the last request */
 };
 

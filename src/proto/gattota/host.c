@@ -76,6 +76,7 @@ static otter_err granted(void *machine, void *arg)
     h->offset = 0;
     h->gatt.packet_len = 0;
     h->since = 0;
+    h->asked = 0;
     h->gatt.status.done = 0;
     h->gatt.status.begun = true;
     h->gatt.status.delivered = false;
@@ -113,8 +114,8 @@ static otter_err send_firmware(void *machine, void *arg)
             return err;
         }
         h->since = request ? 0 : (uint8_t)(h->since + 1);
+        h->asked = request ? h->offset : h->asked;
         h->gatt.packet_len = 0;
-        h->gatt.status.done = h->offset;
     }
     return OTTER_OK;
 }
@@ -131,6 +132,13 @@ static otter_err from_start(void *machine, void *arg)
     return OTTER_OK;
 }
 
+/* The answer to DONE says so as well as the response to its write, and may come before it. */
+static void delivered(struct otter_gattota_host *h)
+{
+    h->gatt.status.done = h->gatt.status.total;
+    h->gatt.status.delivered = true;
+}
+
 static otter_err refused(void *machine, void *arg)
 {
     return OTTER_ERR_REFUSED;
@@ -141,6 +149,9 @@ static otter_err as_requests(void *machine, void *arg)
 {
     struct otter_gattota_host *h = machine;
 
+    if (h->gatt.state == ENDED) {
+        delivered(h);
+    }
     if (h->gatt.status.requests || from_start(machine, arg) != OTTER_OK) {
         return OTTER_ERR_REFUSED;
     }
@@ -153,7 +164,7 @@ static otter_err accepted(void *machine, void *arg)
     struct otter_gattota_host *h = machine;
 
     h->gatt.status.answered = true;
-    h->gatt.status.delivered = true;
+    delivered(h);
     return OTTER_OK;
 }
 
@@ -189,13 +200,17 @@ static void on_received(void *updater, uint8_t id, const uint8_t *data, size_t l
     }
 }
 
-/* What stands before DONE on the link was taken before it. */
+/* The device has taken what was written, and all that was before it on the link. */
 static void on_written(void *updater, uint8_t att)
 {
     struct otter_gattota_host *h = updater;
 
     otter_gatt_host_written(updater, att);
-    h->gatt.status.delivered |= h->gatt.state == ENDED && att == OTTER_ATT_OK;
+    if (att == OTTER_ATT_OK && h->gatt.state == ENDED) {
+        delivered(h);
+    } else if (att == OTTER_ATT_OK && (h->gatt.state == SENDING || h->gatt.state == ENDING)) {
+        h->gatt.status.done = h->asked;
+    }
 }
 
 /* ---- public -------------------------------------------------------------------------------- */
