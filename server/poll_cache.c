@@ -16,10 +16,12 @@
 #define WAYS (LINE / sizeof(uint64_t))
 #define SETS 32768u
 #define TAGS_SIZE (SETS * LINE)
+#define FEW 256u /* entries: so many sets are cleared one by one */
 #define AT_BITS 20
 #define AT_MASK (((uint64_t)1 << AT_BITS) - 1)
 
 _Static_assert(POLL_CACHE_ROOM / LINE < AT_MASK, "every entry has a number");
+_Static_assert(SETS <= UINT16_MAX + 1, "every set has a number");
 
 struct entry {
     int64_t last_seen;
@@ -33,6 +35,8 @@ struct poll_cache {
     uint64_t *tags; /* 0: free */
     char *room;
     size_t used;
+    size_t count;       /* entries */
+    uint16_t sets[FEW]; /* that the first of them are in */
 };
 
 #define TEXT(name) offsetof(struct store_poll, name)
@@ -67,10 +71,20 @@ void poll_cache_free(struct poll_cache *cache)
 
 void poll_cache_clear(struct poll_cache *cache)
 {
-    if (cache->used > 0) {
-        memset(cache->tags, 0, TAGS_SIZE);
-        cache->used = 0;
+    if (cache == NULL) {
+        return;
     }
+    /* While an update is rolled out every report clears it, and few have asked in between: wiping
+     * all tags would then cost more than the searches that were spared. */
+    if (cache->count > FEW) {
+        memset(cache->tags, 0, TAGS_SIZE);
+    } else {
+        for (size_t i = 0; i < cache->count; i++) {
+            memset(cache->tags + cache->sets[i] * WAYS, 0, LINE);
+        }
+    }
+    cache->used = 0;
+    cache->count = 0;
 }
 
 /* FNV-1a */
@@ -105,7 +119,7 @@ static struct entry *find(const struct poll_cache *cache, const char *id)
 
 bool poll_cache_get(const struct poll_cache *cache, const char *id, struct store_poll *out)
 {
-    const struct entry *entry = find(cache, id);
+    const struct entry *entry = cache != NULL ? find(cache, id) : NULL;
     if (entry == NULL) {
         return false;
     }
@@ -124,6 +138,9 @@ bool poll_cache_get(const struct poll_cache *cache, const char *id, struct store
 
 void poll_cache_put(struct poll_cache *cache, const struct store_poll *poll)
 {
+    if (cache == NULL || find(cache, poll->id) != NULL) {
+        return;
+    }
     uint64_t hash = hash_of(poll->id);
     uint64_t *set = set_of(cache, hash);
     size_t sizes[TEXTS];
@@ -150,12 +167,16 @@ void poll_cache_put(struct poll_cache *cache, const struct store_poll *poll)
     entry->has_file = poll->has_file;
     entry->is_image = poll->is_image;
     set[way] = (hash & ~AT_MASK) | (cache->used / LINE + 1);
+    if (cache->count < FEW) {
+        cache->sets[cache->count] = (uint16_t)(hash % SETS);
+    }
+    cache->count++;
     cache->used += (size + LINE - 1) / LINE * LINE;
 }
 
 void poll_cache_seen(struct poll_cache *cache, const char *id, int64_t at)
 {
-    struct entry *entry = find(cache, id);
+    struct entry *entry = cache != NULL ? find(cache, id) : NULL;
     if (entry != NULL) {
         entry->last_seen = at;
     }
