@@ -28,9 +28,7 @@ static void drop(struct store *store)
     sqlite3_close(store->db);
     store->db = NULL;
     store->device_count_known = false;
-    if (store->polls != NULL) {
-        poll_cache_clear(store->polls); /* it may be another database next time */
-    }
+    poll_cache_clear(store->polls); /* it may be another database next time */
 }
 
 /* What an SQLite result means. A database that cannot be used is dropped, to be opened again. */

@@ -32,8 +32,9 @@ static void copy_id(const char *id, char out[STORE_TEXT_MAX + 1])
     out[len] = 0;
 }
 
-/* Answers that are kept count for one revision of the database; false: this is another. */
-static bool same_revision(struct store *store, int64_t revision)
+/* Answers that are kept count for one revision of the database. Of another they are forgotten, and
+ * it is what counts from here on; false then. */
+static bool take_revision(struct store *store, int64_t revision)
 {
     if (revision == store->revision) {
         return true;
@@ -43,7 +44,7 @@ static bool same_revision(struct store *store, int64_t revision)
     return false;
 }
 
-/* The same, of the revision as it is now: a look at one page, which all polls share. */
+/* Whether what is kept counts now: a look at one page, which all polls share. */
 static bool is_unchanged(struct store *store)
 {
     enum store_result result;
@@ -51,7 +52,7 @@ static bool is_unchanged(struct store *store)
     if (stmt == NULL || session_step(store, stmt) != STORE_OK) {
         return false; /* the next statement says why */
     }
-    bool same = same_revision(store, sqlite3_column_int64(stmt, 0));
+    bool same = take_revision(store, sqlite3_column_int64(stmt, 0));
     sqlite3_reset(stmt);
     return same;
 }
@@ -83,10 +84,8 @@ static enum store_result poll_read(struct store *store, const char *id, struct s
         out->is_image = sqlite3_column_int(stmt, 8) != 0;
         session_text(stmt, 9, out->digest, sizeof out->digest);
         copy_id(id, out->id);
-        if (store->polls != NULL) {
-            (void)same_revision(store, sqlite3_column_int64(stmt, 10));
-            poll_cache_put(store->polls, out);
-        }
+        (void)take_revision(store, sqlite3_column_int64(stmt, 10));
+        poll_cache_put(store->polls, out);
         sqlite3_reset(stmt);
     } else if (result == STORE_NONE) {
         memset(out, 0, sizeof *out);
@@ -98,7 +97,7 @@ static enum store_result poll_read(struct store *store, const char *id, struct s
 
 static enum store_result poll_device(struct store *store, const char *id, struct store_poll *out)
 {
-    if (store->polls != NULL && poll_cache_get(store->polls, id, out) && is_unchanged(store)) {
+    if (poll_cache_get(store->polls, id, out) && is_unchanged(store)) {
         return STORE_OK;
     }
     return poll_read(store, id, out);
@@ -106,9 +105,7 @@ static enum store_result poll_device(struct store *store, const char *id, struct
 
 static void noted(struct store *store, const char *id, int64_t at)
 {
-    if (store->polls != NULL) {
-        poll_cache_seen(store->polls, id, at);
-    }
+    poll_cache_seen(store->polls, id, at);
 }
 
 static enum store_result device_get(struct store *store, const char *id, struct store_device *out)
