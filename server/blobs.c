@@ -71,10 +71,16 @@ void blobs_clear(struct blobs *blobs)
     for_each_name(blobs->tmp, discard_leftover, blobs);
 }
 
+/* Other names, such as lost+found, are not of our making, and none of our business. */
+static bool is_content(const char *name)
+{
+    return strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64;
+}
+
 static void found_one(void *ctx, const char *name)
 {
-    (void)name;
-    *(bool *)ctx = true;
+    bool *any = ctx;
+    *any = *any || is_content(name);
 }
 
 bool blobs_any(struct blobs *blobs)
@@ -136,6 +142,9 @@ static void sweep_one(void *ctx, const char *name)
 {
     struct sweep *sweep = ctx;
     uint64_t names = 1;
+    if (!is_content(name)) {
+        return;
+    }
     if (sweep->ops->content_names(sweep->store, name, &names) == STORE_OK && names == 0) {
         log_event(LOG_LEVEL_INFO, "sweep", "removed %s, which has no name", name);
         blob_remove(sweep->blobs, name);

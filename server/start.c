@@ -102,15 +102,18 @@ static bool lock_folder(struct server *server)
     return true;
 }
 
-/* A new database would name none of the contents, and what has no name is swept. */
+/* A new database would name none of the contents, and what has no name is swept. An empty file is
+ * a new database: a copy that broke off, say. */
 static bool database_kept(struct server *server)
 {
     const char *where = server->store_where;
-    if (access(where, F_OK) == 0 || errno != ENOENT || !blobs_any(&server->blobs)) {
+    struct stat st;
+    bool missing = stat(where, &st) != 0 ? errno == ENOENT : st.st_size == 0;
+    if (!missing || !blobs_any(&server->blobs)) {
         return true;
     }
-    return start_failed("%s is not there, but files that it should name are, in %s/blobs: put it "
-                        "back, or move them away to begin anew",
+    return start_failed("%s is not there, or empty, but files that it should name are, in "
+                        "%s/blobs: put it back, or move them away to begin anew",
                         where, server->options.data);
 }
 

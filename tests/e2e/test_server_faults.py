@@ -717,9 +717,27 @@ def test_S13_a_start_without_the_database_destroys_nothing(tmp_path):
         with pytest.raises(AssertionError, match="put it back"):
             server.start()
         assert not database.exists()
+        database.touch()  # a copy that broke off
+        with pytest.raises(AssertionError, match="put it back"):
+            server.start()
+        assert database.stat().st_size == 0
         (tmp_path / "devices.db").rename(database)
         server.start()
         assert server.ask("GET", "/files/fw.bin")[1] == data
+
+
+def test_S13_a_start_leaves_alone_what_is_no_content(tmp_path):
+    """blobs on a file system of its own has a lost+found, which no database needs to name."""
+    (tmp_path / "blobs" / "lost+found").mkdir(parents=True)
+    (tmp_path / "blobs" / "notes").write_text("mine")
+    with Server(data=str(tmp_path)) as server:
+        assert server.ask("PUT", "/files/fw.bin", image("1"))[0] == 200
+        server.stop()
+        (tmp_path / "blobs" / ("ab" * 32)).write_text("no name stands for this")
+        server.start()
+        assert "sweep" in server.text() and server.text().count("removed") == 1
+    assert (tmp_path / "blobs" / "notes").read_text() == "mine"
+    assert len(list((tmp_path / "blobs").iterdir())) == 3
 
 
 def test_S13_database_replaced_by_something_else():
