@@ -96,6 +96,22 @@ static bool take_step(sqlite3 *db, int step)
     return good;
 }
 
+int schema_upgrade(sqlite3 *db)
+{
+    int version = user_version(db);
+    if (version > STEPS) {
+        return SQLITE_NOTADB;
+    }
+    /* Without a version it is no database of ours, or an empty one. */
+    while (version > 0 && version < STEPS) {
+        if (!take_step(db, version)) {
+            return sqlite3_errcode(db);
+        }
+        version++;
+    }
+    return version < 0 ? sqlite3_errcode(db) : SQLITE_OK;
+}
+
 enum store_result schema_prepare(const char *where, char *error, size_t error_size)
 {
     sqlite3 *db = NULL;

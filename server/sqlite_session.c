@@ -87,6 +87,10 @@ static enum store_result reopen(struct store *store)
     if (code == SQLITE_OK) {
         code = configure(store);
     }
+    if (code == SQLITE_OK && !store->reader) {
+        /* One that was put back may be older. Readers find it damaged until this is done. */
+        code = schema_upgrade(store->db);
+    }
     if (code == SQLITE_OK) {
         return STORE_OK;
     }

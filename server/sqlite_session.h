@@ -52,6 +52,9 @@ void session_look(struct store *store);
 
 /* sqlite_schema.c */
 enum store_result schema_prepare(const char *where, char *error, size_t error_size);
+/* Brings an open database of an older otterd to the present version, and makes none of what is
+ * not one. An SQLite result; after a failure the database has to be closed. */
+int schema_upgrade(sqlite3 *db);
 
 /* sqlite_files.c */
 enum store_result sqlite_file_get(struct store *store, const char *name, struct store_file *out);

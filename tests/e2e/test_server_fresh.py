@@ -5,13 +5,12 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import time
 
 import pytest
 
 from otterd import Certificates, Server, check_store, eventually, image
 
-CLIENTS = 12  # connections, so that every worker has some
+CLIENTS = 30  # connections, so that every worker has some
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,6 +36,11 @@ class Crowd:
                              fields.get("Otter-Image-SHA256")))
         assert len(answers) == 1, answers
         return answers.pop()
+
+    def statuses(self):
+        """What every connection is told; workers may find out about a lost database one by one."""
+        return {self.server.ask("GET", "/devices/a?app_ver=1", client=client)[0]
+                for client in self.clients}
 
     def close(self):
         for client in self.clients:
@@ -136,23 +140,64 @@ def test_a_restored_copy_with_another_past(crowd, tmp_path):
     assert ways == [b"b", b"c"]
 
 
-def test_a_database_put_in_place_of_another(crowd):
-    """The file is taken away and another is put there; that one has the same revision."""
-    server = crowd.server
-    path = os.path.join(server.data, "devices.db")
-    sql(server, "PRAGMA wal_checkpoint(TRUNCATE)")
+@contextlib.contextmanager
+def another_in_its_place(crowd):
+    """Gives a copy of the database to change; then the file is taken away and the copy put there."""
+    path = os.path.join(crowd.server.data, "devices.db")
+    sql(crowd.server, "PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copyfile(path, path + ".other")
     with contextlib.closing(sqlite3.connect(path + ".other")) as other:
-        revision = other.execute("SELECT number FROM revision").fetchone()
-        other.execute("UPDATE device_app SET app_ver = '2'")
-        other.execute("UPDATE revision SET number = ?", revision)
+        yield other
         other.commit()
         other.execute("PRAGMA journal_mode=DELETE")
     os.rename(path, path + ".away")
-    assert eventually(lambda: server.ask("GET", "/devices/a?app_ver=1")[0], 503) == 503
+    assert eventually(crowd.statuses, {503}) == {503}
     os.rename(path + ".other", path)
-    assert eventually(lambda: server.ask("GET", "/devices/a?app_ver=1")[0], 204) == 204
+
+
+def test_a_database_put_in_place_of_another(crowd):
+    """That one has the same revision."""
+    with another_in_its_place(crowd) as other:
+        revision = other.execute("SELECT number FROM revision").fetchone()
+        other.execute("UPDATE device_app SET app_ver = '2'")
+        other.execute("UPDATE revision SET number = ?", revision)
+    assert eventually(crowd.statuses, {204}) == {204}
     assert crowd.poll()[0] == 204
+
+
+def test_a_database_of_an_older_otterd_put_in_place(crowd):
+    """As a backup is, from before an upgrade: it gets its revision while the server runs."""
+    with another_in_its_place(crowd) as other:
+        other.execute("UPDATE device_app SET app_ver = '2'")
+        version = other.execute("PRAGMA user_version").fetchone()[0]
+        for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' "
+                                     "AND sql LIKE '%revision%'").fetchall():
+            other.execute(f"DROP TRIGGER {name}")
+        other.execute("DROP TABLE revision")
+        other.execute("PRAGMA user_version = 3")
+    assert eventually(crowd.statuses, {204}) == {204}
+    with contextlib.closing(crowd.server.database()) as database:
+        assert database.execute("PRAGMA user_version").fetchone()[0] == version
+    sql(crowd.server, "UPDATE device_app SET app_ver = '1'")
+    assert crowd.poll()[:2] == (200, b"fw")
+    assert crowd.server.ask("DELETE", "/devices/a")[0] == 200
+    assert crowd.poll()[0] == 404
+
+
+def test_an_empty_database_put_in_place_stays_empty(crowd):
+    """It would pass for a fleet without devices."""
+    path = os.path.join(crowd.server.data, "devices.db")
+    os.rename(path, path + ".away")
+    assert eventually(crowd.statuses, {503}) == {503}
+    with open(path, "wb"):
+        pass
+    ask = crowd.server.ask
+    damaged = b"the database is damaged\n"
+    assert eventually(lambda: ask("GET", "/devices/a?app_ver=1")[1], damaged) == damaged
+    assert eventually(lambda: ask("PUT", "/devices/a", '"a","2","fw"')[1], damaged) == damaged
+    os.rename(path + ".away", path)
+    assert eventually(crowd.statuses, {200}) == {200}
+    assert eventually(lambda: ask("PUT", "/devices/a", '"a","2","fw"')[0]) == 200
 
 
 def test_polls_are_noted_all_the_same(crowd):
@@ -171,11 +216,11 @@ def test_when_a_device_was_seen_makes_nothing_old(crowd):
         with contextlib.closing(crowd.server.database()) as database:
             return database.execute("SELECT number FROM revision").fetchone()[0]
 
+    # Every worker reads anew, and that it was seen long ago: its next poll is to be noted.
+    sql(crowd.server, "UPDATE device SET last_seen = 5", "UPDATE revision SET number = random()")
     before = revision()
-    sql(crowd.server, "UPDATE device SET last_seen = 5, first_seen = 5, changed = changed + 1")
-    assert revision() == before
     crowd.poll()
-    time.sleep(1.5)
+    assert eventually(lambda: known(crowd.server, "last_seen") > 5, True)
     assert revision() == before
     sql(crowd.server, "UPDATE device SET address = '10.1.1.1'")
     assert revision() != before
