@@ -50,6 +50,12 @@ static void add_text(struct log_line *line, const char *text)
     add(line, text, strlen(text));
 }
 
+/* How many bytes one of a value takes. */
+static size_t escaped_size(unsigned char c)
+{
+    return c == '"' || c == '\\' ? 2 : c < ' ' || c > '~' ? 6 : 1;
+}
+
 /* What a JSON string may hold; in a plain line too, where spaces are what quotes are for. Bytes
  * that are not ASCII are written as escapes: they may be anything. A long value is cut, never
  * inside an escape. */
@@ -126,14 +132,17 @@ void log_bytes(struct log_line *line, const char *key, const char *value, size_t
         return;
     }
     bool quotes = setup.json || len == 0;
-    for (size_t i = 0; i < len && !quotes; i++) {
-        quotes = (unsigned char)value[i] <= ' ' || value[i] == '"' || value[i] == '=';
+    size_t size = 2;
+    len = len < 512 ? len : 512;
+    for (size_t i = 0; i < len; i++) {
+        quotes = quotes || (unsigned char)value[i] <= ' ' || value[i] == '"' || value[i] == '=';
+        size += escaped_size((unsigned char)value[i]);
     }
-    if (!add_key(line, key, (6 * len < VALUE_MAX ? 6 * len : VALUE_MAX) + 2)) {
+    if (!add_key(line, key, size < VALUE_MAX + 2 ? size : VALUE_MAX + 2)) {
         return;
     }
     add_text(line, quotes ? "\"" : "");
-    add_escaped(line, value, len < 512 ? len : 512);
+    add_escaped(line, value, len);
     add_text(line, quotes ? "\"" : "");
 }
 

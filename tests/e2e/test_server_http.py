@@ -454,6 +454,17 @@ def test_long_values_do_not_break_the_log():
     assert len(uploads) == 1 and len(uploads[0]["file"]) == 254 and "version" in uploads[0]
 
 
+def test_long_values_that_fit_are_all_in_the_log():
+    """A plain value is not left out for the room that its escapes would take, if it had any."""
+    long, plain = "é" * 127, "f" * 255
+    with Server("--log", "json") as server:
+        line = f'"{long}","{long}","{plain}"'.encode()
+        assert server.ask("PUT", "/devices/" + "%C3%A9" * 127, line)[0] == 200
+        server.stop()
+        events = [json.loads(line) for line in server.log]
+    assert [e["file"] for e in events if "device" in e and "from" in e] == [plain]
+
+
 def test_graceful_stop_lets_downloads_finish():
     data = image("1", 8 << 20)
     # the times are what is not tested here
