@@ -78,7 +78,7 @@ void v1_devices(struct request *request)
     }
     list.rows = json_array();
     enum store_result result =
-        changes ? ops->device_changes(store, list.changed, limit, add_device, &list)
+        changes ? ops->device_changes(store, &list.changed, limit, add_device, &list)
                 : ops->device_list(store, after, false, limit, add_device, &list);
     if (result != STORE_OK) {
         json_decref(list.rows);

@@ -106,8 +106,10 @@ struct store_ops {
                                      size_t limit,
                                      void (*row)(void *ctx, const struct store_device *device),
                                      void *ctx);
-    /* Devices whose `changed` is larger than since, in that order. */
-    enum store_result (*device_changes)(struct store *store, uint64_t since, size_t limit,
+    /* Devices whose `changed` is larger than *since, in that order. A number that has not been
+     * reached is from before a restore, or from before the last device went: *since becomes 0, and
+     * all are told once more. One that has been reached again since a restore is not known by. */
+    enum store_result (*device_changes)(struct store *store, uint64_t *since, size_t limit,
                                         void (*row)(void *ctx, const struct store_device *device),
                                         void *ctx);
     enum store_result (*assign)(struct store *store, const char *id, const char *from,

@@ -159,23 +159,27 @@ static enum store_result device_list(struct store *store, const char *after, boo
     return list(store, stmt, row, ctx);
 }
 
-/* A number that was not reached yet is from before a restore, or from before the last device went:
- * who comes with it is told everything once more. */
-static enum store_result device_changes(struct store *store, uint64_t since, size_t limit,
+static enum store_result device_changes(struct store *store, uint64_t *since, size_t limit,
                                         void (*row)(void *ctx, const struct store_device *device),
                                         void *ctx)
 {
-    enum store_result result;
-    sqlite3_stmt *stmt =
-        session_statement(store,
-                          "SELECT d.id, " DEVICE_COLUMNS " FROM device d WHERE d.changed > "
-                          "CASE WHEN ?1 > (SELECT ifnull(max(changed), 0) FROM device) "
-                          "THEN 0 ELSE ?1 END ORDER BY d.changed LIMIT ?2",
-                          &result);
+    uint64_t last = 0;
+    enum store_result result =
+        sqlite_count(store, "SELECT ifnull(max(changed), 0) FROM device", NULL, &last);
+    if (result != STORE_OK) {
+        return result;
+    }
+    if (*since > last) {
+        *since = 0;
+    }
+    sqlite3_stmt *stmt = session_statement(store,
+                                           "SELECT d.id, " DEVICE_COLUMNS " FROM device d "
+                                           "WHERE d.changed > ?1 ORDER BY d.changed LIMIT ?2",
+                                           &result);
     if (stmt == NULL) {
         return result;
     }
-    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)since);
+    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)*since);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)limit);
     return list(store, stmt, row, ctx);
 }

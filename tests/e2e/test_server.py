@@ -407,9 +407,19 @@ def test_no_change_is_missed_when_devices_are_removed():
         report("a", "2")
         seen, since = changes(since)
         assert seen == ["a"] and changes(since) == ([], since)
-        # none is left, as after a restore: what comes then is news, whatever its number
+        # none is left: numbers begin anew, and what comes then is news
         assert server.ask("DELETE", "/api/v1/devices/a")[0] == 204
-        assert changes(since) == ([], since)
+        assert changes(since) == ([], 0)
+        report("d", "1")
+        assert changes(since)[0] == ["d"]  # also to who was not told
+        report("d", "2")
+        since = changes(since)[1]
+        assert server.ask("DELETE", "/api/v1/devices/d")[0] == 204
+        since = changes(since)[1]
+        for device in "efg":  # more than there were before
+            report(device, "1")
+        seen, since = changes(since)
+        assert seen == ["e", "f", "g"]
         report("d", "1")
         seen, since = changes(since)
         assert seen == ["d"] and changes(since) == ([], since)
