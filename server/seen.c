@@ -21,7 +21,8 @@ static void batch_run(struct job *job, struct lane *lane)
 {
     struct seen_batch *batch = (struct seen_batch *)job;
     struct server *server = batch->worker->server;
-    /* What cannot be written is said again by the next polls. */
+    /* What cannot be written is said again: news by the next poll, the time of a poll by one that
+     * comes SEEN_FRESH_SECONDS later. */
     enum store_result result = server->store_ops->seen(lane->ctx, batch->devices, batch->count,
                                                        server->options.max_devices);
     (void)result;

@@ -10,11 +10,13 @@
 #include "store.h"
 
 #define SEEN_BATCH 128u
-#define SEEN_FRESH_SECONDS 30 /* a poll this soon after the last changes nothing */
+/* A poll this soon after the last that the worker noted, or read, changes nothing. */
+#define SEEN_FRESH_SECONDS 30
 
 struct seen_batch;
 
-/* Notes a poll. known: what the store has. version and running as the device said. */
+/* Notes a poll. known: what the session has of it, which may not know yet what others noted.
+ * version and running as the device said. */
 void seen_note(struct request *request, const struct store_poll *known, const char *version,
                const char *running);
 
