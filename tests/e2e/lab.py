@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 
-BUILD = os.environ.get("OTTER_BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
+BUILD = os.path.abspath(os.environ.get(
+    "OTTER_BUILD", os.path.join(os.path.dirname(__file__), "../../build")))
 OTTER = os.path.join(BUILD, "cli/otter")
 DEVICE = os.path.join(BUILD, "device/otter-device")
 PATIENCE = 60  # seconds before a wait is given up: two busy cores, sanitizers
