@@ -94,7 +94,8 @@ def latency_among_stalled(server, client, usual, idle):
 
 
 def stall_all(stall, users, patience):
-    """False: this machine is so busy that the first were sent away before the last had come."""
+    """False: the first were sent away before the last had come, as on a machine that is too busy, or
+    before others were served as quickly as usual."""
     with Server("--head-timeout", str(8 * patience), "--rate-window", str(5 * patience),
                 "--min-rate", str(4096 // patience), *users, env=NO_ENVIRONMENT) as server:
         server.shared = server.context()
