@@ -80,8 +80,7 @@ otter_err otter_firmware_open(struct otter_firmware *firmware, const char *where
     }
     if (strstr(where, "://") != NULL) {
         return fail(firmware, OTTER_ERR_ARG, where,
-                    "is no address that is understood: http:// and "
-                    "https:// are");
+                    "is no address that is understood: http:// and https:// are");
     }
     if (strcmp(where, "-") != 0) {
         return open_file(firmware, where);
