@@ -207,6 +207,8 @@ def identity_seeds():
     for state in ("confirmed", "pending", "rolled-back"):
         save("identity", state, f"otter/1 {state} 0123456789abcdef demo".encode())
     save("identity", "other", b"v1.0.0")
+    save("identity", "words", b"otter/1 confirmed rolled-back buffered encrypted decrypts signed no-older "
+         b"ask-older 56789abc93abcdef demo")
 
 
 # --- ESP-Hosted ---------------------------------------------------------------------------------

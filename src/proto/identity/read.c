@@ -76,6 +76,7 @@ static void read_words(struct otter_identity *identity, struct otter_reader *r)
             otter_read_skip(r, len + 1);
         }
     }
+    identity->decrypts = identity->decrypts && !identity->wants_encryption;
 }
 
 bool otter_identity_read(struct otter_identity *identity, const uint8_t *text, size_t len)
