@@ -9,7 +9,9 @@
 #include "otter/sink.h"
 #include "output.h"
 
-#define TELL_MS 20u /* at least between two lines of progress in JSON */
+/* Progress in JSON is told for each per cent, but in a rush only for each TELL_PARTS of them. */
+#define TELL_MS 20u
+#define TELL_PARTS 5
 
 static const char *phase_name(enum otter_target_phase phase)
 {
@@ -112,9 +114,9 @@ static void on_progress(void *ctx, uint32_t done, uint32_t total)
         return;
     }
     uint32_t now = otter_clock_ms();
-    bool first = report->percent < 0;
     int percent = known ? (int)((uint64_t)done * 100u / total) : (int)(done >> 16);
-    bool soon = !first && done != total && now - report->told < TELL_MS;
+    bool soon = report->percent >= 0 && done != total && now - report->told < TELL_MS &&
+                percent - report->percent < TELL_PARTS;
     if (percent == report->percent || soon) {
         return;
     }
