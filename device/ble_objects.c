@@ -109,6 +109,13 @@ static int adv_type(sd_bus *bus, const char *path, const char *interface, const 
     return sd_bus_message_append(m, "s", "peripheral");
 }
 
+/* A scanner may leave out those that do not ask to be found. */
+static int adv_discoverable(sd_bus *bus, const char *path, const char *interface,
+                            const char *property, sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    return sd_bus_message_append(m, "b", true);
+}
+
 static int adv_name(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
@@ -146,6 +153,7 @@ static const sd_bus_vtable adv_table[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_PROPERTY("Type", "s", adv_type, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("ServiceUUIDs", "as", adv_uuids, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Discoverable", "b", adv_discoverable, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("LocalName", "s", adv_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_METHOD("Release", "", "", on_release, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,

@@ -91,16 +91,29 @@ const struct otter_ble_object *otter_ble_device(struct otter_ble_bus *bus,
     return *several ? NULL : named;
 }
 
-/* Only LE, and every device: a filter by service would miss those that do not advertise theirs. */
-static otter_err start(struct otter_ble_bus *bus, const char *adapter_path)
+/* Only LE, and every device: a filter by service would miss those that do not advertise theirs.
+ * Later versions of bluetoothd tell nothing of a device that does not call itself discoverable,
+ * unless it matches a pattern, as all do the empty one; before 5.54 there are no patterns. */
+static otter_err set_filter(struct otter_ble_bus *bus, const char *adapter_path, bool pattern)
 {
     sd_bus_message *message =
         otter_ble_bus_message(bus, adapter_path, OTTER_BLE_ADAPTER, "SetDiscoveryFilter");
 
     if (message != NULL) {
-        (void)sd_bus_message_append(message, "a{sv}", 1, "Transport", "s", "le");
+        (void)(pattern ? sd_bus_message_append(message, "a{sv}", 2, "Transport", "s", "le",
+                                               "Pattern", "s", "")
+                       : sd_bus_message_append(message, "a{sv}", 1, "Transport", "s", "le"));
     }
-    otter_err err = otter_ble_bus_call(bus, message, CALL_MS, NULL);
+    return otter_ble_bus_call(bus, message, CALL_MS, NULL);
+}
+
+static otter_err start(struct otter_ble_bus *bus, const char *adapter_path)
+{
+    otter_err err = set_filter(bus, adapter_path, true);
+
+    if (err != OTTER_OK && err != OTTER_ERR_CANCELLED && !bus->gone) {
+        err = set_filter(bus, adapter_path, false);
+    }
     if (err != OTTER_OK) {
         return err;
     }

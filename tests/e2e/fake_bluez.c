@@ -172,6 +172,29 @@ static int adapter_roles(sd_bus *bus, const char *path, const char *interface, c
                       : sd_bus_message_append(m, "as", 2, "central", "peripheral");
 }
 
+static int on_filter(sd_bus_message *m, void *ctx, sd_bus_error *error)
+{
+    int failed = fake_call(m);
+    const char *key;
+
+    fake.pattern = false;
+    if (failed != 0 || (failed = sd_bus_message_enter_container(m, 'a', "{sv}")) < 0) {
+        return failed;
+    }
+    while ((failed = sd_bus_message_enter_container(m, 'e', "sv")) > 0 &&
+           (failed = sd_bus_message_read(m, "s", &key)) > 0 &&
+           (failed = sd_bus_message_skip(m, "v")) >= 0 &&
+           (failed = sd_bus_message_exit_container(m)) >= 0) {
+        fake.pattern = fake.pattern || strcmp(key, "Pattern") == 0;
+    }
+    if (failed < 0) {
+        return failed;
+    }
+    return fake.old && fake.pattern
+               ? sd_bus_reply_method_errorf(m, "org.bluez.Error.InvalidArguments", "Pattern?")
+               : sd_bus_reply_method_return(m, "");
+}
+
 static int on_start_discovery(sd_bus_message *m, void *ctx, sd_bus_error *error)
 {
     static sd_bus_slot *slots[DEVICES_MAX];
@@ -180,7 +203,7 @@ static int on_start_discovery(sd_bus_message *m, void *ctx, sd_bus_error *error)
     for (size_t i = 0; failed == 0 && i < fake.device_count; i++) {
         struct fake_device *d = &fake.devices[i];
 
-        if (!d->heard) {
+        if (!d->heard && (!d->shy || fake.pattern)) {
             d->heard = true;
             sd_bus_slot_unref(slots[i]);
             sd_bus_add_object_vtable(fake.bus, &slots[i], d->path, "org.bluez.Device1",
@@ -212,7 +235,7 @@ static const sd_bus_vtable adapter_table[] = {
     SD_BUS_PROPERTY("Address", "s", adapter_address, 0, 0),
     SD_BUS_PROPERTY("Powered", "b", adapter_powered, 0, 0),
     SD_BUS_PROPERTY("Roles", "as", adapter_roles, 0, 0),
-    SD_BUS_METHOD("SetDiscoveryFilter", "a{sv}", "", done, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("SetDiscoveryFilter", "a{sv}", "", on_filter, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("StartDiscovery", "", "", on_start_discovery, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("StopDiscovery", "", "", done, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("RemoveDevice", "o", "", on_remove, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -227,7 +250,7 @@ static const sd_bus_vtable agents_table[] = {
 
 /* ---- the program ----------------------------------------------------------------------------- */
 
-/* "AA:BB:CC:DD:EE:FF,NAME,SOCKET,espble+gattota" */
+/* "AA:BB:CC:DD:EE:FF,NAME,SOCKET,espble+gattota+shy" */
 static void add_device(char *text)
 {
     struct fake_device *d = &fake.devices[fake.device_count++];
@@ -237,6 +260,7 @@ static void add_device(char *text)
     d->socket = strsep(&text, ",");
     d->espble = strstr(text, "espble") != NULL;
     d->gattota = strstr(text, "gattota") != NULL;
+    d->shy = strstr(text, "shy") != NULL;
     snprintf(d->path, sizeof(d->path), ADAPTER "/dev_%.17s", d->address);
     for (char *c = strrchr(d->path, '_'); *c != '\0'; c++) {
         *c = *c == ':' ? '_' : *c;

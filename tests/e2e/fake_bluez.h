@@ -15,6 +15,7 @@ struct fake_device {
     char path[64];
     const char *address, *name, *socket; /* of its otter-device --att */
     bool gattota, espble;                /* advertised */
+    bool shy;                            /* does not call itself discoverable */
     bool heard, connected, paired;
 };
 
@@ -30,7 +31,8 @@ struct fake {
     sd_bus *bus;
     const char *powered; /* "on", "off", "none" */
     bool no_le;
-    bool old;           /* tells no MTU */
+    bool old;           /* tells no MTU, knows no pattern */
+    bool pattern;       /* of the search: the shy ones are told of, too */
     bool calls;         /* gives out no descriptors */
     bool pairing;       /* writing and listening need it */
     bool write_pairing; /* writing alone */

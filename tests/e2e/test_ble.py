@@ -180,6 +180,19 @@ def test_scan(bluez, device):
     assert "Connect " not in bluez.log.text()
 
 
+def test_a_device_that_does_not_call_itself_discoverable(bluez, device, image):
+    d = device()
+    bluez.start(*entry(d, advertised="espble+shy"))
+    assert list(scan(bluez)) == [ADDRESS]
+    bluez.update("ble:kitchen", image("1.1.0", size=20_000))
+
+
+def test_a_bluetoothd_without_patterns(bluez, device):
+    bluez.start(*entry(device()), *entry(device(name="b"), OTHER, advertised="espble+shy"), "--old")
+    assert list(scan(bluez)) == [ADDRESS]  # it tells of no other
+    assert bluez.log.text().count("SetDiscoveryFilter") == 2
+
+
 def test_probe(bluez, device, folder):
     silent = device("--services", "gattota", name="b")
     bluez.start(*entry(device()), *entry(silent, OTHER, "lamp", "-"),
