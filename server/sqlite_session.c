@@ -116,8 +116,9 @@ void session_look(struct store *store)
     }
     if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
         moved) {
-        /* What is in the log goes into the moved file, which may come back without it. */
-        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        /* What is in the log goes into the moved file, which may come back without it. And the log
+         * is emptied: SQLite leaves it, and would play it into another database in this place. */
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         drop(store);
         store->retry_ms = now_ms() + MOVED_MS;
     }
@@ -237,6 +238,9 @@ struct store *session_open(const char *where, bool reader)
 void session_close(struct store *store)
 {
     if (store != NULL) {
+        if (store->db != NULL) {
+            session_look(store);
+        }
         drop(store);
         poll_cache_free(store->polls);
         free(store->where);

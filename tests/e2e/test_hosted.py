@@ -195,9 +195,9 @@ def test_a_roll_back_to_the_same_version_text(device, image):
 
 
 def test_W04_host_is_killed_in_the_middle(device, image):
-    d, new = device("--silence", "300"), image("1.1.0", size=1_000_000)
+    d, new = device("--silence", "300", "--flash-speed", "real"), image("1.1.0", size=400_000)
     job = Update(d.target, new)
-    job.wait_percent(20)
+    job.wait_percent(5)
     job.signal(signal.SIGKILL)
     d.log.wait("update: ended, given up by the sender")
     assert update(d.target, new)["exit_code"] == 0

@@ -3,7 +3,6 @@
 whichever worker it comes and whoever made the change."""
 import contextlib
 import os
-import shutil
 import sqlite3
 
 import pytest
@@ -141,17 +140,27 @@ def test_a_restored_copy_with_another_past(crowd, tmp_path):
 
 
 @contextlib.contextmanager
-def another_in_its_place(crowd):
-    """Gives a copy of the database to change; then the file is taken away and the copy put there."""
+def another(crowd):
+    """Gives a copy of the database to change, and takes the file itself away. In the log of that one
+    are pages that are not to get into the copy."""
     path = os.path.join(crowd.server.data, "devices.db")
-    sql(crowd.server, "PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copyfile(path, path + ".other")
+    assert os.path.getsize(path + "-wal") > 0
     with contextlib.closing(sqlite3.connect(path + ".other")) as other:
+        with contextlib.closing(crowd.server.database()) as database:
+            database.backup(other)
         yield other
         other.commit()
         other.execute("PRAGMA journal_mode=DELETE")
     os.rename(path, path + ".away")
+
+
+@contextlib.contextmanager
+def another_in_its_place(crowd):
+    """The same, and puts the copy there once every worker has noticed."""
+    with another(crowd) as other:
+        yield other
     assert eventually(crowd.statuses, {503}) == {503}
+    path = os.path.join(crowd.server.data, "devices.db")
     os.rename(path + ".other", path)
 
 
@@ -163,6 +172,19 @@ def test_a_database_put_in_place_of_another(crowd):
         other.execute("UPDATE revision SET number = ?", revision)
     assert eventually(crowd.statuses, {204}) == {204}
     assert crowd.poll()[0] == 204
+
+
+def test_a_database_put_in_place_of_another_while_the_server_stops():
+    with Server() as server:
+        assert server.ask("PUT", "/files/fw", image("2"))[0] == 200
+        assert server.ask("PUT", "/devices/a", '"a","1","fw"')[0] == 200
+        with contextlib.closing(Crowd(server)) as crowd, another(crowd) as other:
+            other.execute("UPDATE device_app SET app_ver = '2'")
+        path = os.path.join(server.data, "devices.db")
+        server.stop()
+        os.rename(path + ".other", path)
+        server.start()
+        assert server.ask("GET", "/devices/a?app_ver=1")[0] == 204
 
 
 def test_a_database_of_an_older_otterd_put_in_place(crowd):

@@ -9,7 +9,7 @@ import pytest
 
 from lab import Update, otter, update
 
-SLOW = ("--link-rate", "200000")  # so that there is a middle to break things in
+SLOW = ("--link-rate", "100000")  # so that there is a middle to break things in
 
 
 @pytest.mark.parametrize("self_test,line", [
