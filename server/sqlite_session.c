@@ -239,7 +239,7 @@ void session_close(struct store *store)
 {
     if (store != NULL) {
         if (store->db != NULL) {
-            session_look(store);
+            session_look(store); /* when the file was moved, its log is not left behind */
         }
         drop(store);
         poll_cache_free(store->polls);
